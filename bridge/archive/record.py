@@ -87,9 +87,7 @@ def read_record(
             row = _read_row(fields, archive, path in exempt)
             known = rows.get(path, ())
             if any(map(row.contradicts, known)):
-                problem = (
-                    f"{member} lists it twice, with another hash or size ({line}), so nothing tells which is right"
-                )
+                problem = f"{member} lists it twice, with another hash or size ({line}), so neither can be trusted"
                 raise refused("record-invalid", archive, problem, member=path)
             rows[path] = known if row in known else (*known, row)
     except csv.Error as error:

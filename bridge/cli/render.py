@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TextIO
 from bridge.cli.progress import Phases, ProgressDisplay
 from bridge.cli.streams import is_unicode
 from bridge.cli.tables import fit
-from bridge.cli.texts import aligned, coloured, few, printable, safe, short, size
+from bridge.cli.texts import aligned, coloured, counted, few, printable, safe, short, size
 from bridge.errors import BridgeError
 from bridge.secrets import masked
 
@@ -193,10 +193,10 @@ class Renderer:
         ]
         self.table(titles, rows, short=("build", "requested", "required by"))
         statistics = resolution.statistics
-        self.note(
-            f"{len(resolution.packages)} packages in {statistics.seconds:.2f} s: {statistics.rounds} rounds, "
-            f"{statistics.backtracks} conflicts, METADATA of {statistics.metadata_fetched} wheels"
-        )
+        parts = (("round", statistics.rounds), ("conflict", statistics.backtracks))
+        done = ", ".join(counted(number, noun) for noun, number in parts)
+        found = counted(len(resolution.packages), "package")
+        self.note(f"{found} in {statistics.seconds:.2f} s: {done}, {statistics.metadata_fetched} METADATA files read")
 
     def plan(self, planned: Plan, *, is_dry_run: bool) -> None:
         """The operations of a plan."""

@@ -138,7 +138,7 @@ class Session:
         self.tell_once(self.settings.conda.warnings)
         texts = known or self.settings.channels
         empty = [text for text in texts if not self.settings.conda.names.expand(text)]
-        self.tell_once([f"{masked(text)} stands for no channel here: conda-build has no directory" for text in empty])
+        self.tell_once([f"{masked(text)} names no channel here: conda-build has no output directory" for text in empty])
         channels = Channels(
             lambda: self.client,
             texts,

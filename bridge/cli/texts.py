@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from bridge.cli.tables import width_of
 from bridge.secrets import masked
 
-__all__ = ["aligned", "coloured", "few", "printable", "safe", "short", "size"]
+__all__ = ["aligned", "coloured", "counted", "few", "printable", "safe", "short", "size"]
 
 
 _SOURCES = {"conda": "green", "wheel": "blue", "unmanaged": "yellow", "source": "blue"}
@@ -26,6 +26,11 @@ def few(items: Sequence[str], most: int = 3) -> str:
     """The first `most` items and the number of the others."""
     shown = ", ".join(items[:most])
     return f"{shown} and {len(items) - most} more" if len(items) > most else shown
+
+
+def counted(count: int, noun: str) -> str:
+    """A number and its noun: `1 package`, `2 packages`."""
+    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def printable(text: str) -> str:

@@ -32,12 +32,12 @@ def read_named(path: Path, *, limit: int) -> bytes:
             block = stream.read(min(left, _BLOCK))
             if block is None:  # There is a writer, but no data yet.
                 if not select.select([stream], [], [], _PATIENCE)[0]:
-                    raise OSError(errno.ETIMEDOUT, "nobody writes to the pipe", str(path))
+                    raise OSError(errno.ETIMEDOUT, "no process writes to the pipe", str(path))
                 continue
             if not block:
                 break
             blocks.append(block)
             left -= len(block)
         if is_pipe and not blocks:
-            raise OSError(errno.ETIMEDOUT, "nobody writes to the pipe", str(path))
+            raise OSError(errno.ETIMEDOUT, "no process writes to the pipe", str(path))
         return b"".join(blocks)

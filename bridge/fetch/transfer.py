@@ -143,7 +143,7 @@ class Transfer:
             if part is None or part[0] != self.length:
                 self._restart()
                 raise RetryableError(
-                    NetworkError("truncated", f"another range than asked for came: {masked(self._url)}")
+                    NetworkError("truncated", f"the server sent another range than requested: {masked(self._url)}")
                 )
             return self._size if self._size is not None else part[2]
         if answer.status == 416 and self.length:

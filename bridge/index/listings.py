@@ -130,7 +130,7 @@ class Listings:
     def _may_serve(self, project: str, place: str) -> bool:
         is_allowed = self.may_serve(project, place)
         if not is_allowed:
-            self._remark(project, f"{masked(place)} is not asked for {project}, because the policy forbids it")
+            self._remark(project, f"{masked(place)} is not searched for {project}, because the policy forbids it")
         return is_allowed
 
     def _files_of(self, base: str, project: str) -> tuple[IndexFile, ...] | None:

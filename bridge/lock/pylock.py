@@ -52,7 +52,8 @@ def _left_out(environment: LockedEnvironment) -> tuple[str, ...]:
     left_out = [f"{each.name} {each.version}, whose file is not recorded" for each in every if not each.url]
     if names:
         shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
-        left_out.insert(0, f"{len(names)} conda packages, which pylock.toml has no place for: {shown}")
+        packages = f"{len(names)} conda package{'s' * (len(names) > 1)}"
+        left_out.insert(0, f"{packages}, which pylock.toml has no place for: {shown}")
     left_out += extras_of(every, "pylock.toml")
     return tuple(dict.fromkeys(left_out))
 

@@ -26,8 +26,8 @@ def write_requirements(content: Content, path: Path) -> Written:  # noqa: ARG001
     if conda:
         lines += ["# conda packages, which pip does not install:"]
         lines += [f"#   {each.name} {each.version} {each.record.build}" for each in conda]
-        left_out.append(f"{len(conda)} conda packages: {', '.join(each.name for each in conda[:8])}"
-                        + (", …" if len(conda) > 8 else ""))  # fmt: skip
+        names = ", ".join(each.name for each in conda[:8]) + (", …" if len(conda) > 8 else "")
+        left_out.append(f"{len(conda)} conda package{'s' * (len(conda) > 1)}: {names}")
     if environment.indexes:
         first, *others = environment.indexes
         lines += [f"--index-url {public(first)}", *(f"--extra-index-url {public(url)}" for url in others)]

@@ -26,7 +26,7 @@ _REASONS = (
     (re.compile(r"\._."), "macOS keeps the attributes of a file in such a one (AppleDouble)"),
     (re.compile(r"\.DS_Store\Z|Thumbs\.db\Z|desktop\.ini\Z", re.IGNORECASE), "a file manager keeps its view in it"),
     (re.compile(r"\..+\.sw[a-p]\Z|\.#.|#.+#\Z|.+~\Z|~\$."), "an editor left it"),
-    (re.compile(r".+\.json\.(?:bak|orig|old|save|tmp|swp)\Z"), "it is somebody's copy of a record"),
+    (re.compile(r".+\.json\.(?:bak|orig|old|save|tmp|swp)\Z"), "it is a copy of a record"),
 )
 
 

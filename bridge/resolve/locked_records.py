@@ -49,7 +49,7 @@ def with_locks(error: NoSolutionError, locked: LockedRecords) -> NoSolutionError
             facts.append(f"the lock {path} has {name} {', '.join(versions)}, and no other version may be chosen")
     if not facts:
         return error
-    hint = "make the lock again with what is asked for, or ask for what it has"
+    hint = "make the lock again with these requirements, or require what it has"
     context = (*error.context, *facts)
     return NoSolutionError(error.id, error.message, context=context, hint=hint, objects=error.objects)
 

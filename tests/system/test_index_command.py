@@ -22,7 +22,7 @@ def test_a_directory_of_packages_becomes_a_channel(bridge: Bridge, tmp_path: Pat
     missing = bridge("create", "-p", "env", "-c", "mine", "demo")
     assert "bridge index" in missing.err
     told = succeeded(bridge("index", "mine"))
-    assert "1 packages" in told.err
+    assert "1 package in " in told.err
     assert told.out == ""
     succeeded(bridge("create", "-p", "env", "-c", "mine", "demo"))
     assert (tmp_path / "env/share/demo/demo.txt").is_file()

@@ -240,7 +240,7 @@ def test_a_project_with_nothing_but_pre_releases(place: Place) -> None:
 def test_a_project_that_no_index_has(place: Place) -> None:
     said = place.refused("x")
     assert "no index has a file of x" in said
-    assert f"asked for x: {place.first.simple}, {place.second.simple}" in said
+    assert f"searched for x: {place.first.simple}, {place.second.simple}" in said
 
 
 def test_a_find_links_location_that_does_not_exist(place: Place) -> None:

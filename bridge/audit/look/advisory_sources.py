@@ -20,7 +20,7 @@ from bridge.requirements.files.yaml_text import MAX_LOCK_NODES, load_yaml
 __all__ = ["PagePort", "ask_index", "read_advisories"]
 
 _MAX_FILE = 16 << 20  # bytes of one document
-_HINT = "give a file, a zip or a folder of advisories of the OSV format, or its URL; without one the index is asked"
+_HINT = "give a file, a zip or a folder of advisories of the OSV format, or its URL; without one, the index is searched"
 _SMALLER = "give the export of one ecosystem (PyPI, conda), not that of all"
 _MAX_SOURCE = 1 << 30  # bytes of a zip, compressed and unpacked
 _MAX_MEMBERS = 1_000_000

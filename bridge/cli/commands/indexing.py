@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from bridge.cli.session import Session
+from bridge.cli.texts import counted
 from bridge.convert.channel_index import ChannelIndex, check_channel, write_index, write_names
 from bridge.paths import NAMES_FILE
 
@@ -56,9 +57,10 @@ def sentences(channel_index: ChannelIndex) -> Iterator[str]:
     for path in channel_index.deleted:
         yield f"{'would delete' if channel_index.is_dry_run else 'deleted'}: {path}"
     if channel_index.signed:
-        yield f"signed: {len(channel_index.signed)} packages"
+        yield f"signed: {counted(len(channel_index.signed), 'package')}"
     if channel_index.left_out:
-        yield f"{len(channel_index.left_out)} packages of older versions are left out"
+        yield f"left out, because newer versions are there: {counted(len(channel_index.left_out), 'package')}"
     for subdir, packages in channel_index.subdirs.items():
-        yield f"{channel_index.channel / subdir}: {len(packages)} packages"
-    yield f"{len(channel_index.packages)} packages in {channel_index.seconds:.1f} s, {channel_index.read} of them read"
+        yield f"{channel_index.channel / subdir}: {counted(len(packages), 'package')}"
+    done = counted(len(channel_index.packages), "package")
+    yield f"{done} in {channel_index.seconds:.1f} s, {channel_index.read} of them read"

@@ -332,14 +332,14 @@ def _misfits(made: _Made, place: Place, previous: Previous) -> list[str]:
     names = session.names(session.channel_urls())
     texts = misfits(wanted, locked.packages[place.platform], session.target, names, session.options())
     if urls != [url.rstrip("/") for url in locked.channels]:
-        texts.append(f"its channels are {', '.join(locked.channels)}; asked for are {', '.join(urls)}")
+        texts.append(f"the lock has the channels {', '.join(locked.channels)}, and this request {', '.join(urls)}")
     return texts
 
 
 def _others(places: Iterable[Place], previous: Previous) -> Sequence[str]:
     wanted = set(places)
     return [
-        f"{place} is locked and no longer asked for"
+        f"{place} is locked and no longer required"
         for environment in previous.environments
         for platform in environment.packages
         if (place := Place(environment=environment.name, platform=platform)) not in wanted

@@ -44,7 +44,7 @@ def _vulnerable(
         if not session.settings.index_urls:
             raise UsageError(
                 "advisory-source",
-                "no package index is used that could be asked for vulnerabilities",
+                "no package index is configured that could list vulnerabilities",
                 hint="give advisories of the OSV format: --vulnerabilities=URL, FILE or DIR",
             )
         projects = sorted({(each.name, each.version) for row in rows for each in row.distributions})

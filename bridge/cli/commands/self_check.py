@@ -138,7 +138,12 @@ def _files() -> Check:
     wrong = [*_altered(files, recorded.parent), *_extra(files)]
     if wrong:
         shown = (*wrong[:_SHOWN], *([f"and {len(wrong) - _SHOWN} more"] if len(wrong) > _SHOWN else []))
-        return Check(id="files", level="error", text=f"{len(wrong)} files differ from RECORD", details=shown)
+        return Check(
+            id="files",
+            level="error",
+            text=f"{len(wrong)} file{'s differ' if len(wrong) > 1 else ' differs'} from RECORD",
+            details=shown,
+        )
     return Check(id="files", level="ok", text=f"{len(files)} files are as RECORD states")
 
 

@@ -48,7 +48,7 @@ _OTHERS = {
     "remove-key": "bridge config unset KEY",
     "show": "bridge config list, or bridge info",
     "sources": "bridge config list -v",
-    "validate": "bridge config list reads every file and tells what is wrong",
+    "validate": "bridge config list reads every file and reports what is wrong",
 }
 
 

@@ -108,7 +108,7 @@ OPTIONS: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
     (("config",), ("--set",), "bridge config set KEY VALUE"),
     (("config",), ("--add", "--append", "--prepend"), "bridge config set --add KEY VALUE"),
     (("config",), ("--remove", "--remove-key", "--unset"), "bridge config unset KEY"),
-    (("config",), ("--validate",), "bridge config list reads every file and tells what is wrong"),
+    (("config",), ("--validate",), "bridge config list reads every file and reports what is wrong"),
     (("config",), ("--edit", "-e"), "bridge config edit"),
     (("run",), ("--with", "--from"), "bridge create -n NAME REQ, then bridge run -n NAME COMMAND"),
     (

@@ -49,7 +49,7 @@ def available(plan: Plan, sources: Sources) -> Plan:
     if missing:
         raise _not_available(sorted(missing, key=lambda item: item[0].name))
     for identity, other in sorted(elsewhere.items()):
-        message = f"{identity} is gone from where it came from; the same file is taken from {masked(other.url)}"
+        message = f"{identity} is no longer at its recorded URL; the same file is taken from {masked(other.url)}"
         sources.session.warnings.append(message)
     if not elsewhere:
         return plan

@@ -87,7 +87,9 @@ def _selected(path: Path, text: str, platform: str, warnings: list[str]) -> str:
     for number, entry, expression in comment_selectors(text):
         holds = selector_holds(expression, platform)
         if holds is None:
-            warnings.append(f"{path}, line {number}: [{expression}] is no selector by CEP 24; {entry} is asked for")
+            warnings.append(
+                f"{path}, line {number}: [{expression}] is not a selector of CEP 24; {entry} is required everywhere"
+            )
         elif not holds:
             warnings.append(
                 f"{path}, line {number}: {entry} is left out: the selector [{expression}] excludes {platform}"

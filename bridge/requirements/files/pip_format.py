@@ -92,7 +92,7 @@ class PipLines:
     ) -> None:
         given = [name for name in options if name != "hash"]
         if given:
-            raise wrong(path, where, f"--{given[0]} stands on a line of its own, before requirements")
+            raise wrong(path, where, f"--{given[0]} has to be on a line of its own, before the requirements")
         hashes = options.get("hash", [])
         digests = {digest for hashed in hashes if (digest := _sha256(hashed, path, where)) is not None}
         if hashes and not digests:

@@ -67,11 +67,11 @@ def read(
         if found is not None:
             return found
     if environment is not None:
-        problem = f"only a manifest or a lock of pixi has environments; {environment!r} was asked for"
+        problem = f"only a manifest or a lock of pixi has environments; --environment {environment} names none"
         raise wrong(path, None, problem)
     if chosen.extras or chosen.groups:
         asked = f"extra {chosen.extras[0]!r}" if chosen.extras else f"dependency group {chosen.groups[0]!r}"
-        raise wrong(path, None, f"only pyproject.toml and locks have extras and groups; {asked} was asked for")
+        raise wrong(path, None, f"only pyproject.toml and locks have extras and groups; {asked} cannot be chosen")
     if is_explicit_list:
         return read_explicit(path, text, chosen.platform)
     refuse_foreign(path, text)

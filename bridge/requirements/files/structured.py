@@ -43,7 +43,7 @@ def _read_toml(path: Path, text: str, chosen: Chosen) -> FileRequirements:
     lock = lock_of_toml(path, document, chosen)
     if lock is not None:
         if chosen.environment is not None:
-            raise wrong(path, None, f"this lock has no environments; {chosen.environment!r} was asked for")
+            raise wrong(path, None, f"this lock has no environments, so {chosen.environment!r} cannot be chosen")
         return asked_by(lock, lock.environment(), chosen.platform)
     if is_pixi(document):
         if chosen.extras or chosen.groups:

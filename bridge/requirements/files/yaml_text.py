@@ -86,7 +86,7 @@ class _Count:
         anchor = getattr(event, "anchor", None)
         if isinstance(event, yaml.AliasEvent):
             if any(anchor == name for name, _ in self._open):
-                return f"the alias *{anchor} lies in what it names"
+                return f"the alias *{anchor} refers to a value that contains it"
             self._total += self._sizes.get(str(anchor), 1)
         elif isinstance(event, yaml.CollectionEndEvent):
             self._close()

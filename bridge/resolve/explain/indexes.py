@@ -68,7 +68,7 @@ def _facts(unmet: Unmet, indexes: Indexes) -> Iterator[str]:
     serving = next((url for url in indexes.urls if url in unmet.origins), None)
     if serving is None:
         if len(indexes.urls) > 1:
-            yield f"asked for {project}: {', '.join(map(_public, indexes.urls))}"
+            yield f"searched for {project}: {', '.join(map(_public, indexes.urls))}"
     elif indexes.is_first:
         others = [url for url in indexes.urls if url != serving]
         local = [url for url in others if local_path(url) is not None]
@@ -79,7 +79,7 @@ def _facts(unmet: Unmet, indexes: Indexes) -> Iterator[str]:
         later = [url for url in indexes.urls[indexes.urls.index(serving) + 1 :] if local_path(url) is None]
         if later and not known:
             asked = " and ".join(map(_public, later))
-            yield f"{_public(serving)} comes first and has {project}, so {asked} was not asked for it"
+            yield f"{_public(serving)} comes first and has {project}, so {asked} was not searched for it"
 
 
 def _other(unmet: Unmet, indexes: Indexes) -> str | None:

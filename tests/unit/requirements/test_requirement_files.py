@@ -357,7 +357,7 @@ def test_selectors(tmp_path: Path) -> None:
     path = write(tmp_path, "e.yml", SELECTORS)
     found = read(path, environ={}, platform="linux-64")
     assert texts(found) == ["a", "l>=1", "x", "p", "su", "pl"]
-    told_of = ("w is left out", "sw is left out", "pw is left out", "[py27] is no selector")
+    told_of = ("w is left out", "sw is left out", "pw is left out", "[py27] is not a selector")
     assert [words for words in told_of if words not in "\n".join(found.warnings)] == []
     assert len(found.warnings) == 4
     assert texts(read(path, environ={}, platform="win-64")) == ["a", "w", "p", "sw", "pw"]
@@ -389,7 +389,7 @@ ENVIRONMENT_ERRORS: dict[str, tuple[str, tuple[str, ...]]] = {
     "editable": ("dependencies: [{pip: [-e ./none]}]\n", ("dependencies[0].pip[0]", "there is no folder")),
     "an object": ("!!python/object/apply:os.system ['true']\n", ("not YAML",)),
     "an alias to nothing": ("dependencies: *nothing\n", ("not YAML", "nothing")),
-    "a value that holds itself": ("dependencies: &a [x, *a]\n", ("lies in what it names",)),
+    "a value that holds itself": ("dependencies: &a [x, *a]\n", ("refers to a value that contains it",)),
     "a key that is no text": ("{[a]: b}\n", ("not YAML",)),
     "deep": ("dependencies: " + "[" * 40 + "]" * 40, ("deep",)),
     "deep beyond any stack": ("[" * 100_000, ("deep",)),
