@@ -257,7 +257,7 @@ class Renderer:
 
     def outcome(self, done: AppliedPlan) -> None:
         """The executed plan, with warnings; on a terminal it was shown before."""
-        if not self.is_watched or done.plan.is_empty:
+        if (not self.is_watched or done.plan.is_empty) and not done.besides:  # those of a repair that was undone
             self.plan(done.plan, is_dry_run=False)
         for kept in done.staged.kept_aside if done.staged else ():
             self.warn([f"{kept.path} was modified; your version is kept as {kept.saved}"])
@@ -265,10 +265,10 @@ class Renderer:
             self.warn([f"link scripts did not run (--allow-link-scripts runs them): {few(done.link_scripts)}"])
         for remark in done.remarks if self._verbose else ():
             self.note(remark)
-        if not done.plan.is_empty:
+        if not done.plan.is_empty or done.besides:
             from bridge.cli.plans import achieved
 
-            what = achieved(done.plan) if self.is_watched else "done"
+            what = (achieved(done.plan) if self.is_watched else "") or "done"
             self.note(f"{done.plan.prefix}: {what} in {done.seconds:.1f} s")
 
     def repair(self, planned: Repair) -> None:

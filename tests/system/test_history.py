@@ -183,3 +183,42 @@ def test_a_snapshot_has_no_secret(bridge: Bridge, env: Path) -> None:
     for path in (env / SNAPSHOTS).iterdir():
         assert b"secret" not in path.read_bytes()
     assert json.loads(bridge("history", "-p", env, "--json").out)["prefix"] == str(env)
+
+
+def test_a_repair_is_undone_by_the_files_that_it_replaced(bridge: Bridge, env: Path) -> None:
+    """A repair is no revision; the change before it is not undone in its place."""
+    (changed,) = env.rglob("demo/__init__.py")
+    missing = next(path for path in sorted(env.glob("share/**/*")) if path.is_file())
+    changed.write_bytes(b"mine = 1\n")
+    changed.chmod(0o600)
+    missing.unlink()
+    damaged = {path: data for path, data in tree(env).items() if ".bridge/" not in path and not path.endswith(".pyc")}
+    assert bridge("audit", "-p", env, "--fix").status == 0
+    assert missing.exists()
+    dry = bridge("rollback", "-p", env, "--dry-run")
+    assert "the last change was a repair" in dry.err
+    assert missing.exists()
+    ran = bridge("rollback", "-p", env, "--json")
+    assert (ran.status, ran.document["operations"]) == (0, [])
+    after = {path: data for path, data in tree(env).items() if ".bridge/" not in path and not path.endswith(".pyc")}
+    assert after == damaged
+    assert changed.stat().st_mode & 0o777 == 0o600
+    assert bridge("rollback", "-p", env).status == 0
+    listed = bridge("list", "-p", env, "--json").document["packages"]
+    assert {each["name"]: each["version"] for each in listed}["demo"] == "1.0"
+
+
+def test_what_changed_since_a_repair_is_left(bridge: Bridge, env: Path) -> None:
+    (changed,) = env.rglob("demo/__init__.py")
+    changed.write_bytes(b"mine = 1\n")
+    assert bridge("audit", "-p", env, "--fix").status == 0
+    changed.write_bytes(b"newer = 1\n")
+    ran = bridge("rollback", "-p", env)
+    assert ran.status == 0
+    assert "changed since the repair" in ran.err
+    assert changed.read_bytes() == b"newer = 1\n"
+    assert bridge("audit", "-p", env, "--fix").status == 0
+    assert bridge("install", "-p", env, "lib=1.0").status == 0
+    assert bridge("rollback", "-p", env).status == 0
+    listed = bridge("list", "-p", env, "--json").document["packages"]
+    assert {each["name"]: each["version"] for each in listed} == {"demo": "2.0", "lib": "2.0", "python": "3.11.1"}

@@ -20,7 +20,7 @@ from bridge.install.apply import change_prefix
 from bridge.install.exact.planning import OF_WHEEL, check_fit, check_pins, plan_exact, python_of
 from bridge.install.frozen_and_pinned import configured_pins, pins
 from bridge.install.sources import Sources
-from bridge.model import Installed, Plan, PrefixState, Resolved
+from bridge.model import Installed, PathChange, Plan, PrefixState, Resolved
 from bridge.paths import quoted
 from bridge.prefix.claims import leaving
 from bridge.prefix.revisions import (
@@ -36,6 +36,7 @@ from converters.target import Target
 
 if TYPE_CHECKING:
     from bridge.channels.sources import Channels
+    from bridge.install.staging.repairs import RepairNote
     from converters.names import NameMap
 
 __all__ = [
@@ -107,9 +108,16 @@ def read_history(path: Path) -> History:
 def rollback(path: Path, number: int | None, session: Session, *, is_dry_run: bool = False) -> AppliedPlan:
     """Restore the packages of a revision; without a number, of the state before the last change.
 
+    A repair changes files and no package, and is no revision; without a number it is undone by the files that it kept.
+
     Raises `UsageError` (`no-revision`: there is no such revision, or no snapshot of it), `NetworkError`
     (`not-available`) before anything is written.
     """
+    from bridge.install.staging.repairs import read_note
+
+    note = None if number is not None else read_note(path)
+    if note is not None:
+        return _unrepaired(path, note, session, is_dry_run=is_dry_run)
 
     def wanted(state: PrefixState) -> tuple[str, tuple[Resolved, ...]]:
         known = read_history(path)
@@ -118,6 +126,32 @@ def rollback(path: Path, number: int | None, session: Session, *, is_dry_run: bo
         return f"revision {chosen}", resolved_of(packages)
 
     return _restore(path, wanted, session, is_dry_run=is_dry_run)
+
+
+def _unrepaired(path: Path, note: RepairNote, session: Session, *, is_dry_run: bool) -> AppliedPlan:
+    """Put back the files that a repair replaced, and remove those that it restored."""
+    from bridge.install.staging.repairs import undo
+
+    def planned() -> tuple[PrefixState, Plan, Sources]:
+        state = prefix.require(path, is_brief=True, cache=session.settings.cache_dir)
+        target = with_python(session.target, (), state)
+        plan = Plan(prefix=path, target=target, operations=(), keep=state.installed, python=state.python)
+        return state, plan, sources_of(session, path, (), state)
+
+    def besides(staging: Path) -> tuple[PathChange, ...]:
+        changes, left = undo(note, path, staging)
+        if left:
+            session.warnings.append(f"changed since the repair, or its former version is gone: {few(left)}")
+        return changes
+
+    check_changeable(path, session)
+    files = (*note.kept, *note.restored)
+    if not files:
+        problem = f"the last change of {path} was a repair ({note.date}), and what it replaced is not kept"
+        hint = f"the number of a revision undoes an earlier change: bridge history -p {quoted(path)}"
+        raise UsageError("no-revision", problem, hint=hint)
+    session.warnings.append(f"the last change was a repair ({note.date}); as before it: {few(files)}")
+    return AppliedPlan(plan=planned()[1]) if is_dry_run else change_prefix(path, planned, session, besides=besides)
 
 
 def _before_last(known: History, state: PrefixState) -> int:

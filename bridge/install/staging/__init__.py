@@ -28,6 +28,7 @@ from bridge.install.staging.linking import can_link
 from bridge.install.staging.originals import Originals
 from bridge.install.staging.placing import Placing
 from bridge.install.staging.renewal import renew_records
+from bridge.install.staging.repairs import note_of_repair
 from bridge.install.staging.replacement import KeptAside, replace_paths
 from bridge.install.staging.snapshots import expired_snapshots, stage_snapshots
 from bridge.install.staging.variables import stage_variables
@@ -105,6 +106,7 @@ def _stage(inputs: StageInputs, staging: Path, scratch: Path, executor: Executor
     staged_paths |= {path: (fingerprint, "") for path, fingerprint in unowned.items()}
     replacement = replace_paths(inputs.state, inputs.plan, staged_paths, staging, inputs.judgement)
     changes = (*replacement.changes, *expired_snapshots(inputs.state.prefix, snapshots))
+    changes += note_of_repair(inputs, staging, changes, replacement.kept_aside)
     return StagedPlan(
         changes=changes,
         kept_aside=replacement.kept_aside,
