@@ -181,7 +181,8 @@ class Choices:
                     record = owner.conda.records[(allowed & bits & -(allowed & bits)).bit_length() - 2]
                     pin = self._chosen.get(demand.target)
                     other = f"{pin.name} {pin.version} was chosen" if pin is not None else "it was not met"
-                    first = f"conda's {record.name} {record.version} depends on `{demand.fact.text}`, and {other}"
+                    verb = "constrains" if demand.is_optional else "depends on"
+                    first = f"conda's {record.name} {record.version} {verb} `{demand.fact.text}`, and {other}"
                 allowed &= ~bits
             if allowed:
                 return ""
@@ -214,7 +215,7 @@ class Choices:
         deciding = [each for each, meaning in enumerate(space.meanings) if meaning.wheels == variable]
         left = [(conda, bits & ~conda.excluded) for _, conda, bits, _ in owners]
         versions = [conda.records[(bits & -bits).bit_length() - 2].version for conda, bits in left if bits]
-        is_newest = not any(_is_newer(version, record.version) for version in versions)
+        is_newest = all(_is_newer(record.version, version) for version in versions)
         if is_newest and any(takes_newest(space, each) for each in deciding):
             return f"it was newer than conda's ({best})"
         return f"conda's ({best}) did not fit the rest of the solution"

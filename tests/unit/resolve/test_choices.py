@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from random import Random
 
 import pytest
+from packaging.version import Version
 
 from bridge.config.cooldown import Cooldown
-from bridge.requirements.algebra import parse
+from bridge.errors import NoSolutionError
+from bridge.requirements.algebra import conda_requirement, parse
 from bridge.resolve import Catalog, Options, SolveRequest, Standing, resolve
 from converters.names import NameMap
+from converters.record import Record
+from tests.support.random_worlds import random_request, random_world
 from tests.support.resolver_worlds import World, milliseconds, record, wheel
 
 EARLY, LATE = milliseconds("2026-01-01T00:00:00Z"), milliseconds("2026-06-01T00:00:00Z")
@@ -118,3 +124,43 @@ def test_without_an_index_no_wheel_was_asked_for() -> None:
     catalog = Catalog(ports, None, WORLD.target, NameMap(WORLD.names, "the test's names"), WORLD.options)
     found = resolve(SolveRequest(requirements=(parse("both"),)), catalog)
     assert found.packages[0].choice == "no index was asked"
+
+
+def carriers(world: World, project: str) -> list[Record]:
+    """Return the records that provide a project."""
+    catalog = world.catalog()
+    names = map(catalog.conda, catalog.providers(project))
+    return [record for each in names for record, known in zip(each.records, each.provided, strict=True)
+            if project in known.projects]  # fmt: skip
+
+
+_UNMET = re.compile(r"no conda package met `([^`]+)` \((?:requested|required by .*)\); the newest was .+")
+_NEEDS = re.compile(r"conda's (\S+) (\S+) (depends on|constrains) `([^`]+)`, and \S+ (\S+) was chosen")
+_NEWER = re.compile(r"it was newer than conda's \(\S+ (\S+)\)")
+
+
+def test_what_is_stated_about_random_solutions_is_so() -> None:
+    chance, stated = Random(20261130), set()
+    for _ in range(400):
+        world, asked = random_world(chance), random_request(chance)
+        try:
+            packages = world.solve(*asked).packages
+        except NoSolutionError:
+            continue
+        for each in packages:
+            record, choice = each.record, each.choice
+            providing = [each for name in record.pypi_names for each in carriers(world, name)]
+            if found := _UNMET.fullmatch(choice):
+                assert not any(map(parse(found[1]).accepts, (carrier.version for carrier in providing))), choice
+            elif found := _NEEDS.fullmatch(choice):
+                (named,) = {each for each in providing if each.identity.startswith(f"{found[1]}-{found[2]}-")}
+                assert found[4] in (named.requirements if found[3] == "depends on" else named.constraints)
+                assert not conda_requirement(found[4]).accepts(found[5]), choice
+            elif found := _NEWER.fullmatch(choice):
+                assert Version(found[1]) < Version(record.version)
+            elif choice.startswith("no channel had a package of"):
+                assert not any(carrier.name == record.pypi_names[0] for carrier in world.records)
+            else:
+                continue
+            stated.add(choice[:5])
+    assert stated == {"conda", "it wa", "no ch", "no co"}
