@@ -236,7 +236,7 @@ def _files(subdir: Path) -> dict[str, Stamp]:
                 except FileNotFoundError:  # a link to nothing, whose reading fails; or removed meanwhile
                     status = entry.stat(follow_symlinks=False)
                 stamps[entry.name] = (status.st_size, status.st_mtime_ns)
-    return dict(sorted(stamps.items()))
+    return {name: stamps[name] for name in sorted(stamps)}
 
 
 def _read(paths: Sequence[Path], jobs: int) -> list[IndexedPackage | BridgeError]:

@@ -89,7 +89,7 @@ def _repodata(subdir: str, packages: Sequence[IndexedPackage], stated: Mapping[s
 
 def _section(packages: Sequence[IndexedPackage]) -> bytes:
     texts = {each.key: each.text for each in packages}
-    return b"{" + b",".join(b"%b:%b" % (encode_basestring(key).encode(), texts[key]) for key in sorted(texts)) + b"}"
+    return b"{" + b",".join([b"%b:%b" % (encode_basestring(key).encode(), texts[key]) for key in sorted(texts)]) + b"}"
 
 
 def _json(value: object) -> bytes:

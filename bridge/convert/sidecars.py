@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -72,7 +73,7 @@ def write_sidecar(package: Path, bundles: Sequence[str]) -> Path:
 
 def _named(subdir: Path) -> Iterator[tuple[str, str]]:
     with faults(subdir):
-        names = sorted(path.name for path in subdir.glob("*.sigs.*")) if subdir.is_dir() else []
+        names = sorted(name for name in os.listdir(subdir) if ".sigs." in name) if subdir.is_dir() else []
     for name in names:
         if match := _NAME.match(name):
             yield match["package"], match["digest"]
