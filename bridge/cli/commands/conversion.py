@@ -52,6 +52,11 @@ class Workers:
         """Whether this process does all the work."""
         return self.dask is None and self.jobs == 1
 
+    @property
+    def readers(self) -> int:
+        """How many processes of this machine read the packages for the index."""
+        return self.jobs if self.dask is None else os.cpu_count() or 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
@@ -136,7 +141,7 @@ def convert(
     done = (*(done_by_text[job.text] for job in jobs), *unbuilt, *inputs.unreadable)
     conversion = Conversion(done=done, seconds=time.perf_counter() - started)
     if (has_index or as_records) and (conversion.packages or conversion.wheels or output.is_dir()):
-        index = channel_index.write_index(output, [wheel.entry for wheel in conversion.wheels])
+        index = channel_index.write_index(output, [wheel.entry for wheel in conversion.wheels], jobs=workers.readers)
         channel_index.write_names(
             index, session.names(session.channel_urls()).extended(task.rows).with_rules(task.rules)
         )

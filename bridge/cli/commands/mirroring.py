@@ -83,7 +83,9 @@ def mirror(request: Request, wanted: Mirror, session: Session, workers: Workers)
     deleted = _prune(jobs, done, wanted) if wanted.prunes and not any(each.error for each in done) else []
     if any(each.error is None for each in done) or wanted.output.is_dir():
         entries = [wheel.entry for each in done for wheel in each.wheels]
-        index = channel_index.write_index(wanted.output, entries, without=_stale(jobs, wanted, done))
+        index = channel_index.write_index(
+            wanted.output, entries, without=_stale(jobs, wanted, done), jobs=workers.readers
+        )
         channel_index.write_names(index, session.names(session.channel_urls()).with_rules(wanted.rules))
         done += [JobResult(text=str(path), error=error) for path, error in index.failures.items()]
     return Mirrored(
