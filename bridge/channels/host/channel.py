@@ -6,7 +6,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import BinaryIO
 
@@ -36,12 +36,11 @@ class HostChannel:
         self._root = self._cache.parent
         self._packs_late = packs_late
         self._packing: dict[Path, tuple[Record, Future[Record]]] = {}
-        self._packer = ThreadPoolExecutor(1, thread_name_prefix="bridge-pack")
         self._lock = threading.Lock()
 
     def close(self) -> None:
         """Wait for the packing thread."""
-        self._packer.shutdown()
+        wait([packing for _, packing in self._packing.values()])
 
     def records(self, name: str) -> tuple[Record, ...]:
         """The record of `python` or `python_abi`; `()` for any other name.
@@ -119,7 +118,10 @@ class HostChannel:
         except OSError as error:
             raise _pack_failed(error) from error
         record = conda_record(dict(prepared.index) | _location(path), origin=HOST)
-        self._packing[path] = record, self._packer.submit(self._publish, path, prepared.write)
+        # The thread ends with its work: with another thread, the processes that place packages could not be forked.
+        packer = ThreadPoolExecutor(1, thread_name_prefix="bridge-pack")
+        self._packing[path] = record, packer.submit(self._publish, path, prepared.write)
+        packer.shutdown(wait=False)
         return record
 
     def _publish(self, path: Path, write: Callable[[BinaryIO], Mapping[str, object]]) -> Record:
