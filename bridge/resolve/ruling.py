@@ -103,13 +103,13 @@ def file_rule(file: IndexFile, policy: Policy) -> str | None:
     if file.url.endswith(_FOUND):
         return None
     breach = next(policy.breaches(_subject_of_file(file, policy)), None)
-    return None if breach is None else f"{breach.file}: {breach.rule}"
+    return None if breach is None else breach.reason
 
 
 def license_rule(name: str, license_name: str | None, policy: Policy) -> str | None:
     """Return the rule that the licence of a wheel's METADATA breaks; `None`: it breaks none."""
     breach = _license_breach(name, license_name, policy)
-    return None if breach is None else f"{breach.file}: {breach.rule}: {breach.text}"
+    return None if breach is None else breach.reason
 
 
 def _license_breach(name: str, license_name: str | None, policy: Policy) -> Breach | None:
@@ -168,7 +168,7 @@ def barred_records(records: Sequence[Record], provided: Sequence[Provided], poli
         if key not in known:
             subject = subject_of_record(record, policy, each.projects, is_claimed=False, has_license=True)
             breach = next(policy.breaches(subject), None)
-            known[key] = None if breach is None else f"{breach.file}: {breach.rule}"
+            known[key] = None if breach is None else breach.reason
         if (rule := known[key]) is not None:
             counts[rule] = counts.get(rule, 0) | 2 << place
     return counts

@@ -196,7 +196,7 @@ def test_what_nobody_attested_is_not_chosen(world: World) -> None:
     world.publish("core", "1.0", None)
     world.rule(OF_CORE)
     error = world.refused("create", "-p", "env", "python", "pypi:core", status=6)
-    assert "break the policy (bridge-policy.toml: attestations.core)" in error
+    assert "break the policy: has no attestation (bridge-policy.toml: attestations.core)" in error
 
 
 @pytest.mark.slow

@@ -65,6 +65,11 @@ class Breach:
     def __str__(self) -> str:
         return f"{self.text} ({self.file}: {self.rule})"
 
+    @property
+    def reason(self) -> str:
+        """The sentence without the package, which several may share, and the rule."""
+        return f"{self.text.removeprefix(self.package).strip()} ({self.file}: {self.rule})"
+
     def to_json(self) -> dict[str, object]:
         """The breach as JSON has it."""
         return {"package": self.package, "rule": self.rule, "file": self.file, "text": self.text}

@@ -199,7 +199,7 @@ class Availability:
         names = few([file.filename for file in files], _MAX_NAMES)
         target = self._space.catalog.target
         if reason.startswith(POLICY):
-            return f"the files of {what} ({names}) break the policy ({reason.removeprefix(POLICY)})"
+            return f"the files of {what} ({names}) break the policy: {reason.removeprefix(POLICY)}"
         if reason == "platform":
             platforms = sorted({file.filename[:-4].rsplit("-", 1)[-1] for file in files if file.is_wheel})
             floors = [

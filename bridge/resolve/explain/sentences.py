@@ -161,7 +161,7 @@ _SENTENCES: dict[type[Fact], Callable[[Sentences, Fact], str]] = {
     facts.Yanked: Sentences.yanked,
     facts.Prerelease: lambda say, fact: f"{say.who(fact)} is a pre-release",
     facts.TooNew: lambda say, fact: f"{say.who(fact)} is newer than --exclude-newer allows",
-    facts.Barred: lambda say, fact: f"{say.who(fact)} breaks the policy ({fact.text})",
+    facts.Barred: lambda say, fact: f"{say.who(fact)} breaks the policy: {fact.text}",
     facts.Only: lambda say, fact: f"--only takes {say.name(fact.subject)} as a {fact.text} package",
     facts.Unreadable: Sentences.unreadable,
     facts.NoExtra: lambda say, fact: f"no wheel defines what the extra {fact.text} of {say.who(fact)} requires",
