@@ -31,6 +31,7 @@ from bridge.config.output import Color, load_output
 from bridge.config.pip import PipConfiguration, home_directory
 from bridge.config.platform_names import platform_meant
 from bridge.config.policy_files import load_policy
+from bridge.config.project import ProjectFiles
 from bridge.errors import UsageError
 from converters.deferred import dataclass, regex
 from converters.target import SUBDIRS
@@ -176,7 +177,8 @@ def load(
     """
     if unknown := set(options) - OPTIONS:
         raise TypeError(f"unknown options: {', '.join(sorted(unknown))}")
-    files = layers(environ) if files is None else files
+    project = ProjectFiles()
+    files = layers(environ, project) if files is None else files
     ask, pip = Lookup(options, environ, files), PipConfiguration(environ)
     name, prefix, conda = _environment(ask, environ, _cache_dir(ask, environ))
     network = load_network(ask, pip, conda, environ)
@@ -203,7 +205,7 @@ def load(
         prefer=cast("Prefer", ask.choice("prefer", get_args(Prefer), "conda")),
         only=_only(ask),
         cooldown=load_cooldown(ask, pip, time.time() if now is None else now),
-        policy=load_policy(ask, environ, time.time() if now is None else now),
+        policy=load_policy(ask, environ, time.time() if now is None else now, project),
         **network,
         no_build=ask.flag("no_build"),
         builds=load_builds(ask, pip, offline=network["offline"]),

@@ -178,7 +178,7 @@ def _variables(prefix: Path) -> dict[str, str]:
 def stated_variables(prefix: Path) -> dict[str, str]:
     """Return the variables of an environment's state file (`conda env config vars set`, `variables:` of a file).
 
-    Raises `UnsafeInputError` (`activation-state`) for a file that is not as conda writes it.
+    Raises `UnsafeInputError` (`environment-variables`) for a file that is not as conda writes it.
     """
     return {name: value for name, value in _stated(prefix).items() if value != _UNSET}
 

@@ -7,26 +7,22 @@ file in the place of the user's and the system's; `BRIDGE_NO_CONFIG` reads none 
 from __future__ import annotations
 
 import os
-import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from datetime import date
-from importlib import import_module
 from pathlib import Path
 
 from bridge.config.files import read_named
 from bridge.config.keys import KEYS, OF_ONE_RUN, PROJECT_TABLES, Key
 from bridge.config.pip import BOOLEANS, home_directory
+from bridge.config.project import MAX_TOML, ProjectFiles, mentions_table, parse_toml
 from bridge.errors import UsageError, did_you_mean
 from bridge.secrets import masked
 from converters.deferred import dataclass, regex
 
 __all__ = ["ConfigurationFile", "Layer", "checked", "configuration_files", "layers", "parsed", "placed", "read_layer"]
 
-_LIMIT = 4 << 20  # bytes
-# A TOML text without this has no table [tool.bridge]. Most projects are not parsed.
-_HAS_TABLE = regex(rb"""^\s*\[?\s*["']?tool["']?\s*(?:\.\s*["']?bridge\b|[\]=])""", re.MULTILINE)
 _SCHEME = regex(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
 
@@ -62,31 +58,23 @@ class Layer:
         return f"{self.file.path}: {'.'.join((*self.file.table, key.name))}"
 
 
-def configuration_files(environ: Mapping[str, str], directory: Path | None = None) -> tuple[ConfigurationFile, ...]:
+def configuration_files(
+    environ: Mapping[str, str], project: ProjectFiles | None = None
+) -> tuple[ConfigurationFile, ...]:
     """The files of a run, highest priority first; only the project's must exist.
 
-    :param directory: where the project is searched, and above it (default: the working directory).
+    :param project: the files of the project (default: that of the working directory).
     """
     if BOOLEANS.get(environ.get("BRIDGE_NO_CONFIG", "").strip().lower() or "no", True):
         return ()
-    files = [ConfigurationFile(path=path, scope="project") for path in _project(directory)]
+    nearest = next(iter(project or ProjectFiles()), None)
+    files = [ConfigurationFile(path=nearest, scope="project")] if nearest is not None else []
     if named := environ.get("BRIDGE_CONFIG_FILE"):
         return (*files, ConfigurationFile(path=Path(os.path.abspath(named)), scope="file"))
     user, *system = _bases(environ)
     files.append(ConfigurationFile(path=user / "bridge" / "config.toml", scope="user"))
     files += (ConfigurationFile(path=base / "bridge" / "config.toml", scope="system") for base in system)
     return tuple(files)
-
-
-def _project(directory: Path | None) -> Iterator[Path]:
-    """The nearest pyproject.toml."""
-    try:
-        start = directory or Path.cwd()
-    except OSError:  # The working directory is gone.
-        return
-    candidates = (folder / "pyproject.toml" for folder in (start, *start.parents))
-    if (nearest := next((path for path in candidates if os.path.isfile(path)), None)) is not None:
-        yield nearest
 
 
 def _bases(environ: Mapping[str, str]) -> list[Path]:
@@ -101,25 +89,32 @@ def _bases(environ: Mapping[str, str]) -> list[Path]:
     return [user, *dict.fromkeys(Path(each) for each in (*machine, "/etc") if os.path.isabs(each))]
 
 
-def layers(environ: Mapping[str, str], directory: Path | None = None) -> tuple[Layer, ...]:
-    """The settings of all files of a run, highest priority first. Raises `UsageError` (`configuration-file`)."""
-    read = (read_layer(file) for file in configuration_files(environ, directory))
+def layers(environ: Mapping[str, str], project: ProjectFiles | None = None) -> tuple[Layer, ...]:
+    """The settings of all files of a run, highest priority first. Raises `UsageError` (`configuration-file`).
+
+    :param project: the files of the project (default: that of the working directory).
+    """
+    project = project or ProjectFiles()
+    read = (read_layer(file, project) for file in configuration_files(environ, project))
     return tuple(layer for layer in read if layer is not None)
 
 
-def read_layer(file: ConfigurationFile) -> Layer | None:
+def read_layer(file: ConfigurationFile, project: ProjectFiles | None = None) -> Layer | None:
     """The settings of a file; `None` if it does not exist or has none. Raises `UsageError` (`configuration-file`)."""
     try:
-        data = read_named(file.path, limit=_LIMIT)
+        if project is not None and file.scope == "project":
+            data = project.content(file.path)
+        else:
+            data = read_named(file.path, limit=MAX_TOML)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         if file.scope == "project" and isinstance(error, PermissionError):
             return None  # It belongs to somebody else.
         raise _wrong(file, (), f"it cannot be read: {error.strerror}") from error
-    if len(data) > _LIMIT:
-        raise _wrong(file, (), f"it is larger than {_LIMIT >> 20} MB")
-    if not data.strip() or (file.table and not _HAS_TABLE.search(data)):
+    if len(data) > MAX_TOML:
+        raise _wrong(file, (), f"it is larger than {MAX_TOML >> 20} MB")
+    if not data.strip() or (file.table and not mentions_table(data)):
         return None
     return checked(file, data)
 
@@ -146,12 +141,10 @@ def checked(file: ConfigurationFile, data: bytes) -> Layer | None:
 
 def parsed(file: ConfigurationFile, data: bytes) -> Mapping[str, object]:
     """The whole document of a file with this content. Raises `UsageError` (`configuration-file`)."""
-    tomllib = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")  # most runs read no such file
     try:
-        document: Mapping[str, object] = tomllib.loads(data.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
+        return parse_toml(data)
+    except ValueError as error:
         raise _wrong(file, (), f"it is not TOML: {error}") from error
-    return document
 
 
 def _why(key: Key | None, name: str) -> str:

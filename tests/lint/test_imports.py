@@ -46,8 +46,6 @@ LATE = {
     ("bridge/sdists/confine/driver", "build"): "found on the path that the sandbox is given",
     ("bridge/sdists/confine/child", "bridge.sdists.confine.driver"): "a probe of the sandbox runs without it",
     ("bridge/config/policy_files", "bridge.config.policy.reading"): "most runs have no policy",
-    ("bridge/config/project", "tomllib"): "most runs read no policy and no project",
-    ("bridge/config/project", "tomli"): "most runs read no policy and no project",
     ("bridge/config/condarc", "yaml"): "few machines have a .condarc",
     ("bridge/fetch/client", "bridge.fetch.http"): "a run without a network starts without requests",
     ("bridge/index/__init__", "bridge.index.sdists"): "a solve of wheels starts without what builds sdists",

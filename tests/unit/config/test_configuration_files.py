@@ -14,6 +14,8 @@ from bridge.config import OPTIONS, Settings, load
 from bridge.config.editing import with_key, without_key
 from bridge.config.keys import KEYS, OF_ONE_RUN, schema
 from bridge.config.layers import ConfigurationFile, configuration_files, layers
+from bridge.config.policy_files import project_files
+from bridge.config.project import ProjectFiles
 from bridge.errors import UsageError
 
 if sys.version_info >= (3, 11):
@@ -51,7 +53,9 @@ def write(tmp_path: Path) -> Write:
 @pytest.fixture
 def settings(tmp_path: Path, environ: dict[str, str]) -> Callable[..., Settings]:
     def loaded(options: Mapping[str, object] | None = None, **variables: str) -> Settings:
-        return load(options or {}, environ | variables, files=layers(environ | variables, tmp_path / "work/below"))
+        return load(
+            options or {}, environ | variables, files=layers(environ | variables, ProjectFiles(tmp_path / "work/below"))
+        )
 
     return loaded
 
@@ -183,7 +187,7 @@ def test_a_project_without_the_table_plays_no_part(
     text: str, tmp_path: Path, environ: dict[str, str], write: Write
 ) -> None:
     write("project", "offline = true").write_text(text)
-    assert layers(environ, tmp_path / "work") == ()
+    assert layers(environ, ProjectFiles(tmp_path / "work")) == ()
 
 
 @pytest.mark.parametrize("head", ["[tool]\nbridge.", "tool.bridge.", '["tool"."bridge"]\n', "[ tool . bridge ]\n"])
@@ -277,8 +281,20 @@ def test_a_key_finds_its_table_in_any_project(text: str) -> None:
 
 
 def test_the_files_of_the_system_follow_the_order_of_xdg(environ: dict[str, str], tmp_path: Path) -> None:
-    found = configuration_files(environ | {"XDG_CONFIG_DIRS": f"{tmp_path}/a:relative:{tmp_path}/b"}, tmp_path)
+    found = configuration_files(
+        environ | {"XDG_CONFIG_DIRS": f"{tmp_path}/a:relative:{tmp_path}/b"}, ProjectFiles(tmp_path)
+    )
     system = [file.path for file in found if file.scope == "system"]
     assert system[:2] == [tmp_path / "a/bridge/config.toml", tmp_path / "b/bridge/config.toml"]
-    own = configuration_files(environ | {"XDG_CONFIG_HOME": f"{tmp_path}/own"}, tmp_path)
+    own = configuration_files(environ | {"XDG_CONFIG_HOME": f"{tmp_path}/own"}, ProjectFiles(tmp_path))
     assert tmp_path / "own/bridge/config.toml" in [file.path for file in own if file.scope == "user"]
+
+
+def test_a_project_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.bridge]\nprefer = 'wheel'\n")
+    project = ProjectFiles(tmp_path)
+    (layer, *_) = layers({"HOME": str(tmp_path)}, project)
+    (tmp_path / "pyproject.toml").write_text("[tool.bridge.policy]\n")
+    assert layer.values == {"prefer": "wheel"}
+    assert list(project_files(project)) == []
+    assert list(project_files(ProjectFiles(tmp_path))) == [tmp_path / "pyproject.toml"]

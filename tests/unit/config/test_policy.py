@@ -11,6 +11,7 @@ from bridge.config.policy.places import Place, normal_place
 from bridge.config.policy.reading import read_policy, read_rules
 from bridge.config.policy.rules import best
 from bridge.config.policy_files import project_files
+from bridge.config.project import ProjectFiles
 from bridge.errors import UsageError
 
 NOW = 1_800_000_000.0
@@ -110,11 +111,11 @@ def test_the_nearest_file_counts_and_the_tables_of_others_do_not(tmp_path: Path)
     inner.mkdir(parents=True)
     (tmp_path / "bridge-policy.toml").write_text('builds = "deny"\n')
     (tmp_path / "project" / "pyproject.toml").write_text('[project]\nname = "bridge-policy"\n')
-    found = read_policy([], project_files(inner), NOW)
+    found = read_policy([], project_files(ProjectFiles(inner)), NOW)
     assert found is not None
     assert [each.shown for each in found.files] == [str(tmp_path / "bridge-policy.toml")]
     (tmp_path / "project" / "pyproject.toml").write_text('[tool.bridge.policy]\nyanked = "deny"\n')
-    found = read_policy([], project_files(inner), NOW)
+    found = read_policy([], project_files(ProjectFiles(inner)), NOW)
     assert found is not None
     assert found.files[0].table == "tool.bridge.policy."
 
@@ -132,7 +133,7 @@ def test_the_nearest_file_counts_and_the_tables_of_others_do_not(tmp_path: Path)
 )
 def test_every_spelling_of_the_table_is_found(tmp_path: Path, text: str) -> None:
     (tmp_path / "pyproject.toml").write_text(text)
-    found = read_policy([], project_files(tmp_path), NOW)
+    found = read_policy([], project_files(ProjectFiles(tmp_path)), NOW)
     assert found is not None
     assert found.files[0].denies_yanked
 
