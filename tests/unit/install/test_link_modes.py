@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from dataclasses import replace
@@ -118,6 +119,38 @@ def test_where_hard_links_cannot_be_files_are_copied(tmp_path: Path) -> None:
         cache.rmdir()
     assert staged.has_copied
     assert all(found.st_nlink == 1 for found in files_of(staging).values())
+
+
+def test_a_file_with_too_many_names_is_replaced_by_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ext4 gives an inode 65,000 names; here 1,000 are the most."""
+    machine = Machine(tmp_path)
+    first, _ = machine.stage("a", "hardlink")
+    crowded = first / SITE / "pkg/__init__.py"
+    (tmp_path / "names").mkdir()
+    for number in range(1000 - crowded.stat().st_nlink):
+        os.link(crowded, tmp_path / "names" / str(number))
+    link_ = os.link
+
+    def limited(
+        source: str,
+        target: str,
+        *,
+        src_dir_fd: int | None = None,
+        dst_dir_fd: int | None = None,
+        follow_symlinks: bool = True,
+    ) -> None:
+        if os.stat(source, dir_fd=src_dir_fd, follow_symlinks=False).st_nlink >= 1000:
+            raise OSError(errno.EMLINK, os.strerror(errno.EMLINK))
+        link_(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(os, "link", limited)
+    second, staged = machine.stage("b", "hardlink")
+    assert not staged.has_copied
+    new = second / SITE / "pkg/__init__.py"
+    assert new.read_bytes() == crowded.read_bytes()
+    assert not new.samefile(crowded)
+    assert new.samefile(second / SITE / "pkg/other.py")
+    assert crowded.stat().st_nlink == 999  # without its name in the cache
 
 
 def test_pruning_leaves_what_environments_share(tmp_path: Path) -> None:
