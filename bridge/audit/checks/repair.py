@@ -38,11 +38,30 @@ def restore(view: View, owner: Owner) -> tuple[str, ...]:
     if overwriter is not None:
         return settle(view, owner, overwriter)
     if owner.distribution is not None:
-        return _from_index(view, owner.distribution, "--force-reinstall")
+        return _reinstalled(view, owner.distribution)
     record = owner.installed.record if owner.installed else None
     if record is None or not record.url or (record.sha256 is None and record.revision is None):
         return ()
     return _fix(view)
+
+
+def _reinstalled(view: View, distribution: Distribution) -> tuple[str, ...]:
+    """Install a distribution of pip again; one under another name than its RECORD states gets back its name."""
+    site, _, name = distribution.path.rpartition("/")
+    listed = {each.path.rpartition("/") for each in distribution.entries or () if each.path.endswith("/RECORD")}
+    named = [folder for folder, _, _ in listed if folder.rpartition("/")[0] == site and folder.endswith(".dist-info")]
+    if len(named) == 1 and named[0] != distribution.path and name.endswith(".dist-info"):
+        is_free = all(each.path != named[0] for each in view.state.distributions)
+        return rename(view, distribution.path, named[0]) if is_free else ()
+    metadata = f"{distribution.path}/METADATA"
+    broken = [each for each in view.state.defects if each.path.startswith(f"{distribution.path}/")]
+    if any((each.id, each.path) == ("broken-record", metadata) for each in broken):
+        return delete(
+            view, metadata
+        )  # pip ends at it, whatever it is to do; without it, pip installs the project again.
+    # pip reads the RECORD of what it uninstalls, and ends at one that it cannot read.
+    is_listed = all(each.path == metadata for each in broken)
+    return _from_index(view, distribution, "--force-reinstall" if is_listed else "--ignore-installed")
 
 
 def settle(view: View, owner: Owner, overwriter: Owner) -> tuple[str, ...]:

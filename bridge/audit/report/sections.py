@@ -59,7 +59,7 @@ def header_part(facts: Facts, when: datetime) -> str:
         "Python": facts.python or "none",
         "Packages": _counted_packages(facts),
         "Files": f"{report.files:,}",
-        "Findings": ", ".join(_of_level(report.count(each), each) for each in LEVELS),
+        "Findings": _joined(_of_level(number, each) for each in LEVELS if (number := report.count(each))),
     }
     if report.accepted:
         rows["Accepted"] = _count(len(report.accepted), "finding")
@@ -81,7 +81,13 @@ def header_part(facts: Facts, when: datetime) -> str:
 def _counted_packages(facts: Facts) -> str:
     counted = facts.report.packages
     names = (("conda", "conda"), ("wheel", "wheels"), ("unmanaged", "unmanaged"))
-    return ", ".join(f"{counted.get(source, 0)} {name}" for source, name in names)  # type: ignore[call-overload]
+    numbers = [(counted.get(source, 0), name) for source, name in names]  # type: ignore[call-overload]
+    return _joined(f"{number} {name}" for number, name in numbers if number)
+
+
+def _joined(counts: Iterable[str]) -> str:
+    """Return counts as one text, in which no number is on another line than what it counts."""
+    return ", ".join(each.replace(" ", "\N{NO-BREAK SPACE}") for each in counts) or "none"
 
 
 def _command(words: Sequence[str]) -> str:
