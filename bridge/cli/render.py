@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TextIO
 from bridge.cli.progress import Phases, ProgressDisplay
 from bridge.cli.streams import is_unicode
 from bridge.cli.tables import fit
-from bridge.cli.texts import aligned, coloured, counted, few, printable, safe, short, size
+from bridge.cli.texts import aligned, coloured, counted, few, has_markup, printable, safe, short, size
 from bridge.errors import BridgeError
 from bridge.secrets import masked
 
@@ -121,7 +121,7 @@ class Renderer:
     def lines(self, texts: Iterable[str]) -> None:
         """Lines of a result, on standard output."""
         for text in texts:
-            self._out.print(safe(text))
+            sys.stdout.write(f"{printable(text)}\n") if self._is_plain(sys.stdout) else self._out.print(safe(text))
 
     @property
     def width(self) -> int | None:
@@ -322,7 +322,8 @@ class Renderer:
         from bridge.cli.audit_text import report_lines
 
         for line in report_lines(report, is_detailed=self._verbose or is_filtered):
-            self._out.print(line)
+            is_text = self._is_plain(sys.stdout) and not has_markup(line)
+            self.text(f"{line}\n") if is_text else self._out.print(line)
 
     def inventory(self, packages: PackageList) -> None:
         """The packages of a prefix with their origins."""

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from bridge.cli.tables import width_of
 from bridge.secrets import masked
 
-__all__ = ["aligned", "coloured", "counted", "few", "printable", "safe", "short", "size"]
+__all__ = ["aligned", "coloured", "counted", "few", "has_markup", "printable", "safe", "short", "size"]
 
 
 _SOURCES = {"conda": "green", "wheel": "blue", "unmanaged": "yellow", "source": "blue"}
@@ -43,9 +43,17 @@ def printable(text: str) -> str:
 
 def safe(text: str) -> str:
     """The same for text with markup of rich, which is escaped too."""
+    text = printable(text)
+    if not has_markup(text):
+        return text
     from rich.markup import escape
 
-    return escape(printable(text))
+    return escape(text)
+
+
+def has_markup(text: str) -> bool:
+    """Whether rich may read anything in a text as markup."""
+    return "[" in text or "\\" in text
 
 
 def coloured(title: str, cell: str) -> str:

@@ -11,13 +11,11 @@ from importlib.metadata import EntryPoint, entry_points
 
 from bridge.audit import advisories, licensing
 from bridge.audit.checks import CHECKS, Check
+from bridge.audit.elsewhere import GROUP
 from bridge.audit.finding import IMPORT_FAILS, INTERRUPTED
 from bridge.errors import UsageError, did_you_mean
 
-__all__ = ["AFTER", "GROUP", "choose", "kinds_of", "plugins", "theme_of"]
-
-GROUP = "bridge.audit.checks"
-
+__all__ = ["AFTER", "choose", "kinds_of", "plugins", "theme_of"]
 
 AFTER = (advisories.KIND, licensing.KIND, IMPORT_FAILS)
 """Kinds that no check finds: advisories and rules that are asked for, and imports (`bridge.audit.trial`)."""

@@ -101,11 +101,9 @@ def read_request(
     :param reads_project: `False`: no project's table is read.
     :raises UsageError: `acceptance-file`, `unknown-check`, `audit-plugin`, `project-file`.
     """
-    from bridge.audit.checks import CHECKS
-    from bridge.audit.checks.choice import AFTER, choose, plugins
     from bridge.config.project import project_table
 
-    others = tuple(plugins())
+    others = _others()
     table = project_table(Path.cwd(), "audit") if reads_project else None
     values: Mapping[str, object] = table.values if table else {}
     where = f"{table.file}: tool.bridge.audit" if table else ""
@@ -113,16 +111,18 @@ def read_request(
         if key not in _KEYS:
             raise UsageError("project-file", f"{where}.{key}: there is no such key; known are {', '.join(_KEYS)}")
     chosen = _words(checks) if checks is not None else _texts(values.get("checks"), f"{where}.checks")
-    choose(chosen, others)
+    if chosen:
+        from bridge.audit.checks.choice import choose
+
+        choose(chosen, others)
     level = fail_on or values.get("fail-on", "error")
     if level not in (*LEVELS, "never"):
         raise UsageError("project-file", f"{where}.fail-on: it is not error, warning, info or never")
-    kinds = (*AFTER, *(each.id for each in (*CHECKS, *others)))
     source = vulnerabilities if vulnerabilities is not None else _source(values, where, table.file if table else Path())
     return AuditRequest(
         words=tuple(words),
         checks=chosen,
-        acceptances=_acceptances(accept, values.get("accept"), where, table.file if table else Path(), kinds),
+        acceptances=_acceptances(accept, values.get("accept"), where, table.file if table else Path(), others),
         fail_on=None if level == "never" else level,  # type: ignore[arg-type]
         others=others,
         vulnerabilities=source,
@@ -134,14 +134,25 @@ def read_request(
     )
 
 
+def _others() -> tuple[Check, ...]:
+    """The checks of other distributions. Most have none, and are not even imported to tell."""
+    from bridge.audit.elsewhere import may_add_checks
+
+    if not may_add_checks():
+        return ()
+    from bridge.audit.checks.choice import plugins
+
+    return tuple(plugins())
+
+
 def _source(values: Mapping[str, object], where: str, project: Path) -> str | None:
     """The source of advisories that the project names: a URL, a path, or `true` for the package index."""
-    from bridge.audit.advisories import OF_INDEX
-
     value = values.get("vulnerabilities")
     if value is None or value is False:
         return None
     if value is True:
+        from bridge.audit.advisories import OF_INDEX
+
         return OF_INDEX
     if not isinstance(value, str):
         raise UsageError("project-file", f"{where}.vulnerabilities: it is neither a text nor true")
@@ -150,6 +161,8 @@ def _source(values: Mapping[str, object], where: str, project: Path) -> str | No
 
 def _licenses(value: object, where: str, allow: Sequence[str], deny: Sequence[str]) -> LicenseRules | None:
     """The rules of the command line, or else those of the project."""
+    if value is None and not allow and not deny:
+        return None
     from bridge.config.licenses import LicenseRules
 
     if allow or deny:
@@ -157,8 +170,6 @@ def _licenses(value: object, where: str, allow: Sequence[str], deny: Sequence[st
             return LicenseRules(allow=tuple(allow), deny=tuple(deny))
         except ValueError as error:
             raise UsageError("license-rule", str(error)) from error
-    if value is None:
-        return None
     if not isinstance(value, Mapping) or not set(value) <= {"allow", "deny"}:
         raise UsageError("project-file", f"{where}: it is not a table of allow and deny")
     listed = {key: _texts(value.get(key), f"{where}.{key}") for key in ("allow", "deny")}
@@ -181,11 +192,17 @@ def _texts(value: object, where: str) -> tuple[str, ...]:
 
 
 def _acceptances(
-    files: Sequence[str], value: object, where: str, project: Path, kinds: tuple[str, ...]
+    files: Sequence[str], value: object, where: str, project: Path, others: Sequence[Check]
 ) -> tuple[Acceptance, ...]:
     """Those of the files of the command line, and of the project: a file's path, or tables."""
+    if not files and value is None:
+        return ()
     from bridge.audit.accept import read_acceptances
+    from bridge.audit.checks import CHECKS
+    from bridge.audit.checks.choice import AFTER
     from bridge.config.project import read_toml
+
+    kinds = (*AFTER, *(each.id for each in (*CHECKS, *others)))
 
     named = [Path(each) for each in files]
     own: tuple[Acceptance, ...] = ()
@@ -207,6 +224,8 @@ def judge(path: Path, report: Report, request: AuditRequest) -> Judged:
 
     :raises UsageError: `unknown-package`: a word is no kind, no path and no package of the environment.
     """
+    if not (request.words or request.checks or request.acceptances):
+        return Judged(report=report)
     from bridge.audit.accept import accepted
     from bridge.audit.checks.choice import choose
     from bridge.audit.selection import read_filter, restricted

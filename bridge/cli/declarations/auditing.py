@@ -149,6 +149,8 @@ def _texts(
     report: Report, fail_on: Level | None, *, sarif: str | None, junit: str | None, baseline: str | None
 ) -> dict[str, str]:
     """File to content of what is written besides the page and the bills of materials."""
+    if not (sarif or junit or baseline):
+        return {}
     from bridge.audit import accept
     from bridge.audit.report import annotations
 

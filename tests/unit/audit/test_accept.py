@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from bridge.audit.accept import Acceptance, accepted, baseline, read_acceptances
 from bridge.audit.checks import CHECKS
-from bridge.audit.checks.choice import AFTER, GROUP, choose, plugins, theme_of
+from bridge.audit.checks.choice import AFTER, choose, plugins, theme_of
+from bridge.audit.elsewhere import GROUP
 from bridge.audit.finding import Finding, Report
 from bridge.audit.run import start
 from bridge.audit.selection import read_filter, restricted
