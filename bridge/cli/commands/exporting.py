@@ -88,16 +88,18 @@ def export(path: Path, asked: Exporting, session: Session) -> Outcome:
         target = session.target if state.python is None else session.target.with_python(state.python)
         content, lacking = environment_of(state, target, channels=urls, variables=variables)
         if asked.is_bill or asked.form in _WITH_HASHES:
-            content, unverified = _hashed(content, lambda: session.channels(state))
+            content, unverified = _hashed(
+                content, lambda: session.channels(state), needs_md5=asked.form == "conda-lock"
+            )
             lacking += () if asked.is_bill or asked.form == "explicit" else unverified  # its writer names them
     return _write(asked, content, lacking, session)
 
 
-def _hashed(content: Content, channels: Callable[[], Channels]) -> tuple[Content, tuple[str, ...]]:
+def _hashed(content: Content, channels: Callable[[], Channels], *, needs_md5: bool) -> tuple[Content, tuple[str, ...]]:
     """Return the environment with the hashes that its records lack, and which could not be found."""
     (environment,) = content.environments
     ((platform, packages),) = environment.packages.items()
-    whole, without = with_hashes(packages, channels)
+    whole, without = with_hashes(packages, channels, needs_md5=needs_md5)
     environment = replace(environment, packages={platform: whole})
     text = "the sha256 of {}, which neither its record nor its channel states: `bridge sync` refuses such a lock"
     return replace(content, environments=(environment,)), tuple(text.format(name) for name in without)

@@ -17,26 +17,31 @@ __all__ = ["with_hashes"]
 _CHUNK = 1 << 20  # bytes
 
 
-def with_hashes(packages: Iterable[Locked], channels: Callable[[], Channels]) -> tuple[tuple[Locked, ...], list[str]]:
+def with_hashes(
+    packages: Iterable[Locked], channels: Callable[[], Channels], *, needs_md5: bool = False
+) -> tuple[tuple[Locked, ...], list[str]]:
     """Return packages with hashes, and the names of the conda packages for which none could be found.
 
     The archive of a local channel is hashed. Of others the channel's record of the same file is taken. A file with
     another md5 than the installed record states is another one.
 
     :param channels: called if a package of a server lacks its hash.
+    :param needs_md5: find the md5 of archives of local channels too, as of the packed interpreter.
     """
     known: list[Channels] = []
 
     def hashed(each: Locked) -> Locked:
-        if not isinstance(each, LockedConda) or each.record.sha256 is not None or not each.url:
+        if not isinstance(each, LockedConda) or not each.url:
             return each
         local = local_path(each.url)
+        if each.record.sha256 is not None and not (needs_md5 and each.record.md5 is None and local is not None):
+            return each
         if local is not None:
             digests = _digests(Path(local))
         else:
             known.extend(() if known else [channels()])
             digests = _stated(each, known[0])
-        if digests is None or each.record.md5 not in {None, digests[1]}:
+        if digests is None or each.record.md5 not in {None, digests[1]} or each.record.sha256 not in {None, digests[0]}:
             return each
         return replace(each, record=replace(each.record, sha256=digests[0], md5=each.record.md5 or digests[1]))
 
