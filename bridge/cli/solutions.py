@@ -24,6 +24,7 @@ from bridge.resolve.preflight import (
     undated_warning,
     with_hashes,
     with_hidden_records,
+    without_choices,
 )
 from bridge.secrets import masked
 
@@ -79,6 +80,8 @@ def checked(
     check_solution(resolution, wanted, kept_urls, requires_hashes=wanted.requires_hashes or settings.require_hashes)
     if wanted.hashes:
         resolution = with_hashes(resolution, wanted.hashes, kept_urls, run.index.hash_of)
+    if run.records is not None and run.records.versions:  # it chose from the lock, whatever channels and indexes have
+        resolution = without_choices(resolution)
     index = run.used_index
     missing, statuses = (index.missing, index.statuses) if index is not None else ((), {})
     run.tell_once([f"--find-links: there is no {location}" for location in missing])

@@ -27,6 +27,7 @@ __all__ = [
     "undated_warning",
     "with_hashes",
     "with_hidden_records",
+    "without_choices",
 ]
 
 _MANY = 3
@@ -168,6 +169,11 @@ def check_solution(
                 f"hashes are required, but none is given for {', '.join(missing[:5])}",
                 hint="list every package with its --hash, dependencies included",
             )
+
+
+def without_choices(resolution: Resolution) -> Resolution:
+    """Return a solution whose packages do not state why the other ecosystem does not provide them."""
+    return replace(resolution, packages=tuple(replace(each, choice="") for each in resolution.packages))
 
 
 def with_hashes(

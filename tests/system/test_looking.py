@@ -100,6 +100,10 @@ def test_why_says_why_not_the_other_ecosystem(tmp_path: Path) -> None:
     (reason,) = document["packages"]
     assert (reason["choice"], reason["because"]) == (single, f"a wheel was chosen: {single}")
     assert "so it replaces the wheel too; conda packages came before wheels" in bridge("why", "-p", prefix, "both").out
+    lock = tmp_path / "one.lock"
+    assert bridge("lock", *channels, "single", "-o", lock).status == 0
+    document = bridge("resolve", "-r", lock, "--json").document
+    assert {each["choice"] for each in document["packages"]} == {None}, "a lock says nothing of what channels have"
 
 
 def test_pins_are_written_read_replaced_and_removed(env: Path, bridge: Bridge) -> None:

@@ -121,7 +121,8 @@ class Choices:
         catalog = self._space.catalog
         if catalog.conda(project).records:
             return f"conda's {project} was not known to be this project"
-        return f"no channel had a package of {project} for {catalog.target.subdir}"
+        channel = "channel" if self._options.policy is None else "channel that the policy admits"
+        return f"no {channel} had a package of {project} for {catalog.target.subdir}"
 
     def _unmet(self, owners: Sequence[_Records]) -> str:
         """Return what excluded every record by itself or by a requirement on it; empty if records are left."""
@@ -142,7 +143,7 @@ class Choices:
             if left:
                 return ""
         named = " and ".join(list(causes)[:_FEW])
-        return f"no conda package met {named}; the newest was {newest}"
+        return f"no conda candidate met {named}; the newest was {newest}"
 
     def _demands_on(self, owner: _Records) -> Iterator[tuple[str, int]]:
         """Yield the requirements that apply to records if they are chosen, and the records that meet each."""

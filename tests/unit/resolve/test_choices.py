@@ -10,6 +10,7 @@ import pytest
 from packaging.version import Version
 
 from bridge.config.cooldown import Cooldown
+from bridge.config.policy import Policy
 from bridge.errors import NoSolutionError
 from bridge.requirements.algebra import conda_requirement, parse
 from bridge.resolve import Catalog, Options, SolveRequest, Standing, resolve
@@ -21,6 +22,7 @@ from tests.support.resolver_worlds import World, milliseconds, record, wheel
 EARLY, LATE = milliseconds("2026-01-01T00:00:00Z"), milliseconds("2026-06-01T00:00:00Z")
 COOLDOWN = Cooldown(default=EARLY)
 NOT_NEWEST = "no newer wheel fitted the rest of the solution (the newest was both 2.0)"
+POLICY = "no channel that the policy admits had a package of single for linux-64"
 OTHER_PYTHON = "conda's other-python 1.0 depends on `python 3.11.*`, and python 3.12.4 was chosen"
 WORLD = World(
     records=(
@@ -85,13 +87,14 @@ def choices(
         (["both"], "both", {"only": {"both": "conda"}}, "--only took both from conda"),
         (["single"], "single", {}, "no channel had a package of single for linux-64"),
         (["user"], "pypi-foreign", {}, "conda's foreign was not known to be this project"),
-        (["both>=2"], "both", {}, "no conda package met `both>=2` (requested); the newest was both 1.0"),
-        (["user"], "both", {}, "no conda package met `both>=2` (required by user 1.0); the newest was both 1.0"),
-        (["both"], "both", {"cooldown": COOLDOWN}, "no conda package met the cooldown; the newest was both 1.0"),
+        (["both>=2"], "both", {}, "no conda candidate met `both>=2` (requested); the newest was both 1.0"),
+        (["user"], "both", {}, "no conda candidate met `both>=2` (required by user 1.0); the newest was both 1.0"),
+        (["both"], "both", {"cooldown": COOLDOWN}, "no conda candidate met the cooldown; the newest was both 1.0"),
         (["new", "same"], "same", {}, "conda's same 1.0 depends on `lib <2`, and lib 2.0 was chosen"),
         (["other-python"], "other-python", {}, OTHER_PYTHON),
         (["many"], "many", {"prefer": "newest"}, "it was newer than conda's (conda-many 1.0)"),
         (["many"], "conda-many", {}, "conda packages came before wheels"),
+        (["single"], "single", {"policy": Policy(files=())}, POLICY),
         (["zlib"], "zlib", {}, ""),
         (["python"], "python", {}, ""),
     ],
@@ -105,7 +108,7 @@ def test_a_solve_states_why_not_the_other_ecosystem(
 def test_a_pin_and_what_was_installed_are_reasons() -> None:
     assert (
         choices(["both"], pins=("both >=2",))["both"]
-        == "no conda package met the pin `both >=2`; the newest was both 1.0"
+        == "no conda candidate met the pin `both >=2`; the newest was both 1.0"
     )
     assert choices(["both"], kept={"pypi:both": "both-1.0-py3-none-any.whl"})["both"] == "it was installed already"
     assert choices(["both"], kept={"both": "both-0.9-0"})["both"] == "it was installed already"
@@ -134,7 +137,7 @@ def carriers(world: World, project: str) -> list[Record]:
             if project in known.projects]  # fmt: skip
 
 
-_UNMET = re.compile(r"no conda package met `([^`]+)` \((?:requested|required by .*)\); the newest was .+")
+_UNMET = re.compile(r"no conda candidate met `([^`]+)` \((?:requested|required by .*)\); the newest was .+")
 _NEEDS = re.compile(r"conda's (\S+) (\S+) (depends on|constrains) `([^`]+)`, and \S+ (\S+) was chosen")
 _NEWER = re.compile(r"it was newer than conda's \(\S+ (\S+)\)")
 
