@@ -76,14 +76,15 @@ def misused(error: click.ClickException, typed: Sequence[str], is_json: bool) ->
     if type(error).__name__ == "NoArgsIsHelpError":  # of click 8.2 on; the message is the help
         click.echo(error.format_message(), err=True)
         return UsageError.exit_code
-    hint = "see `bridge --help`"
-    message = error.format_message()
+    command = next((word for word in typed if word in COMMANDS), "")
+    hint = f"see `{f'bridge {command}'.strip()} --help`"
+    message = " ".join(error.format_message().split())  # a list of choices has lines
     context = getattr(error, "ctx", None)
     if context is not None:
         hint = answer_to_arguments(context.command.name or "", typed) or f"see `{context.command_path} --help`"
         if isinstance(error, click.NoSuchOption) and context.parent is None:
-            command = next((word for word in typed if word in COMMANDS), "COMMAND")
-            hint = f"options come after the command: bridge {command} {error.option_name} …; see `bridge --help`"
+            typed_so = f"bridge {command or 'COMMAND'} {error.option_name} …"
+            hint = f"options come after the command: {typed_so}; see `bridge --help`"
         elif isinstance(error, click.NoSuchOption):
             message = f"{context.command_path} has no option {error.option_name}"
             answer = answer_to_option(context.command.name or "", error.option_name, COMMANDS)

@@ -49,6 +49,7 @@ STEPS = {
     "name-map": 'write a JSON object: {"pytorch": ["torch"]}',
     "no-directory": "name a directory that exists",
     "not-an-environment": "`bridge env list` shows the environments",
+    "not-found": "check the path; mkdir -p DIR makes the directories above it",
     "not-portable": "name the platforms: --platform linux-64 --platform win-64",
     "not-reached": "check the URL, the network and the proxy settings",
     "nothing-active": 'eval "$(bridge activate -n NAME)" enters an environment',

@@ -54,6 +54,10 @@ def bridge(tmp_path: Path) -> Bridge:
         ("lock -r absent.yml", "check the path"),
         ("search demo*absent", "`*` stands for any text"),
         ("run -p prefix --cwd absent true", "name a directory that exists"),
+        ("export -p prefix -o absent/env.yml", "mkdir -p absent"),
+        ("export science", "bridge export -n science"),
+        ("outdated -p prefix demo", "bridge search NAME"),
+        ("install -p prefix demo --channel", "see `bridge install --help`"),
         ("cache --prune --older-than x", "bridge COMMAND --help"),
     ],
 )
@@ -157,3 +161,9 @@ def test_only_from_an_index_means_the_index(bridge: Bridge) -> None:
     assert "leave out --only demo=wheel" in done.err
     done = bridge("resolve", "demo>=2", "--only", "demo=wheel")
     assert "leave out --only" not in done.err, "no record would do either"
+
+
+def test_an_empty_answer_says_so(bridge: Bridge) -> None:
+    assert "no differences" in bridge("diff", "prefix", "prefix").err
+    assert "no installed package matches 'zzz'" in bridge("list", "-p", "prefix", "zzz").err
+    assert "\n" not in bridge("completion").err.split("hint:")[0].strip()

@@ -11,7 +11,7 @@ from bridge import fs, prefix
 from bridge.audit.report.clock import stated_time
 from bridge.channels.places import located
 from bridge.channels.sources import Channels
-from bridge.cli.commands.locking import locked_channels
+from bridge.cli.commands.locking import check_folder, locked_channels
 from bridge.cli.commands.missing_hashes import with_hashes
 from bridge.cli.session import Session
 from bridge.config.activation import stated_variables
@@ -67,7 +67,9 @@ class Exporting:
 
 
 def export(path: Path, asked: Exporting, session: Session) -> Outcome:
-    """Write an installed environment. Raises `UsageError` (`no-prefix`, `lock-format`)."""
+    """Write an installed environment. Raises `UsageError` (`no-prefix`, `lock-format`, `lock-folder`)."""
+    if asked.output != "-":
+        check_folder(asked.path)
     with share(path, session.settings.lock_timeout):
         state = prefix.require(path)
         urls = locked_channels(session, state)

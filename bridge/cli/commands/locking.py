@@ -85,18 +85,23 @@ class _Made:
     sessions: dict[Place, Session] = field(default_factory=dict)
 
 
-def lock(asked: Locking, open_session: OpenSession) -> Outcome:
-    """Solve for each environment and platform and write the lock, or check the one that is there.
-
-    Raises `NoSolutionError`; `UsageError` (`lock-inputs`, `lock-format`, `requirement-file`).
-    """
-    path, form = _place(asked)
+def check_folder(path: Path) -> None:
+    """Check that a file can be written. Raises `UsageError` (`lock-folder`): its folder is missing."""
     if not path.absolute().parent.is_dir():
         raise UsageError(
             "lock-folder",
             f"{path} cannot be written: {path.parent} is not a directory",
             hint=f"make it first: mkdir -p {shlex.quote(str(path.parent))}",
         )
+
+
+def lock(asked: Locking, open_session: OpenSession) -> Outcome:
+    """Solve for each environment and platform and write the lock, or check the one that is there.
+
+    Raises `NoSolutionError`; `UsageError` (`lock-inputs`, `lock-format`, `requirement-file`).
+    """
+    path, form = _place(asked)
+    check_folder(path)
     previous = read_previous(path, form) if asked.output != "-" else Previous()
     inputs = _inputs(asked, previous, path, form)
     with ExitStack() as stack:

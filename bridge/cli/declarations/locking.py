@@ -136,6 +136,9 @@ def export(
     )
     if lock_file is None and (platforms or environment):
         raise UsageError("usage", "--platform and --environment choose a part of a lock", hint="name the lock first")
+    if lock_file is not None and "." not in lock_file and not Path(lock_file).exists():
+        hint = f"an environment is named by an option: bridge export -n {lock_file}"
+        raise UsageError("no-lock", f"there is no lock {lock_file}", hint=hint)
     if lock_file is not None and from_history:
         raise UsageError("usage", "--from-history needs an environment", hint="name one with -p DIR")
     with run.session() as session:

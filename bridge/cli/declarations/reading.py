@@ -25,6 +25,8 @@ def list_(pattern: str | None, **options: object) -> None:
     with run.session() as session:
         packages = reading.inventory(run.prefix, session, pattern)
     run.show(packages.to_json, lambda: run.render.inventory(packages))
+    if pattern and not packages.rows:
+        run.render.note(f"{run.prefix}: the name of no installed package matches {pattern!r}")
 
 
 @cli.command()

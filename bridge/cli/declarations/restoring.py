@@ -115,4 +115,8 @@ def diff(first: str, second: str, file_environment: str | None, **options: objec
     run = begin(options)
     with run.session() as session:
         comparison = comparing.diff(first, second, session, environment=file_environment)
-    run.show(comparison.to_json, lambda: run.render.table(comparing.COLUMNS, comparison.rows))
+    rows = comparison.rows
+    if rows or run.settings.json:
+        run.show(comparison.to_json, lambda: run.render.table(comparing.COLUMNS, rows))
+    else:
+        run.render.note("no differences")
