@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote, urlsplit
 
+from packaging.utils import canonicalize_name
+
 from bridge.audit.packages import PackageRow
 from bridge.audit.report.facts import Facts
 from bridge.secrets import masked
 from converters.descriptions import people
+from converters.purls import wheel_purl
 
 __all__ = ["Party", "artifact_url", "authors", "identity", "listed", "needs", "plain", "purls", "supplier"]
 
@@ -57,14 +60,12 @@ def purls(row: PackageRow) -> tuple[str, ...]:
 
     A conda package with distributions has those of their projects too (CEP 63's `purls`).
     """
-    projects = tuple(
-        f"pkg:pypi/{quote(each.name.lower().replace('_', '-'))}@{quote(each.version)}" for each in row.distributions
-    )
+    projects = tuple(wheel_purl(canonicalize_name(each.name), each.version) for each in row.distributions)
     if row.source == "conda":
         words = {"build": row.build, "channel": masked(row.origin) if row.origin else None, "subdir": row.subdir}
         qualifiers = "&".join(f"{key}={quote(value, safe='')}" for key, value in words.items() if value)
         return (f"pkg:conda/{quote(row.name)}@{quote(row.version)}{'?' + qualifiers if qualifiers else ''}", *projects)
-    return projects or (f"pkg:pypi/{quote((row.pypi_names or (row.name,))[0])}@{quote(row.version)}",)
+    return projects or (wheel_purl((row.pypi_names or (row.name,))[0], row.version),)
 
 
 def supplier(row: PackageRow) -> Party | None:

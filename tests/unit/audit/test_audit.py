@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -140,12 +142,26 @@ def test_every_kind_of_finding_has_a_case_within_its_level() -> None:
     seen = {(expected[0], expected[1]) for case in CASES for expected in case.expected}
     elsewhere = {"interrupted-transaction", "yanked-version", "tolerated-archive"}  # tried by whole commands
     elsewhere |= {"rewritten-prefix", "lock-missing", "lock-extra", "lock-other"}
-    elsewhere |= {"no-file-locks", "project-status"}
+    elsewhere |= {"no-file-locks", "project-status"}  # a test of their own
     assert {name for name, _ in seen} == set(levels) - elsewhere
     for name, level in seen:
         assert LEVELS.index(level) >= LEVELS.index(levels[name]), f"{name} is worse than its table says"
     for name, worst in levels.items():
         assert name in elsewhere or (name, worst) in seen, f"no case shows {name} as {worst}"
+
+
+def test_a_file_system_without_locks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file system that refuses locks can be made here, so the call that it would refuse does."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("bridge.audit.look.settings.try_lock", refuse)
+    made = PrefixBuilder(tmp_path / "env")
+    made.write("conda-meta/history", b"")
+    (found,) = [each for each in examined(made).findings if each.id == "no-file-locks"]
+    assert (found.level, found.package, found.repair) == ("warning", None, ())
+    assert found.evidence == "its file system cannot lock files: No locks available"
 
 
 @pytest.mark.parametrize("fail_on", ["error", "warning", "info", None])
