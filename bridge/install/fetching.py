@@ -22,7 +22,7 @@ from bridge.archive.wheels import WheelManifest, check_wheel
 from bridge.cache.blobs import sha256_of
 from bridge.cache.packages import PackageStore
 from bridge.cache.wheels import WheelStore
-from bridge.channels._rattler import current_subdir
+from bridge.channels.machine import current_subdir
 from bridge.channels.sources import same_package
 from bridge.errors import BridgeError, IntegrityError, InterruptedPrefixError, NetworkError, UsageError
 from bridge.fetch.urls import file_name, local_path

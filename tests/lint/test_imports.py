@@ -58,6 +58,7 @@ LATE = {
     ("bridge/install/apply", "bridge.install"): "a change with nothing to do starts without what stages packages",
     ("bridge/channels/host/channel", "bridge.channels.host"): "a packed interpreter is found without what packs one",
     ("bridge/requirements/matchspec", "rattler"): "names alone need no parser: most lists and no-ops",
+    ("bridge/channels/machine", "bridge.channels"): "the common machines need no rattler",
     ("bridge/channels/places", "bridge.channels._rattler"): "rattler expands names; most origins are URLs",
     ("bridge/channels/repodata/__init__", "bridge.channels._rattler"): "rattler reads whole repodata; shards need none",
     ("converters/descriptions", "email.utils"): "only a bill of materials takes addresses apart",

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 from bridge import __version__
-from bridge.channels._rattler import current_subdir
+from bridge.channels.machine import current_subdir
 from bridge.cli.session import Session
 from bridge.config.environments import environment_name, environments_file, known_environments, root_prefix
 from bridge.config.layers import Layer, layers

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from bridge import fs
-from bridge.channels._rattler import current_subdir
+from bridge.channels.machine import current_subdir
 from bridge.cli.commands.request import Request, hint_of_files, read_request
 from bridge.cli.options import Words
 from bridge.cli.policies import attested

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bridge.channels._rattler import current_subdir
+from bridge.channels.machine import current_subdir
 from bridge.requirements.files.conda_list import is_conda_list, read_conda_list
 from bridge.requirements.files.explicit import is_explicit, read_explicit
 from bridge.requirements.files.foreign_formats import refuse_foreign

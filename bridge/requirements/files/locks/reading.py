@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bridge.channels._rattler import current_subdir
+from bridge.channels.machine import current_subdir
 from bridge.requirements.files.locks.conda_lock import is_conda_lock, read_conda_lock
 from bridge.requirements.files.locks.pylock import read_pylock
 from bridge.requirements.files.locks.rattler import is_rattler, read_rattler
