@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         return misused(error, typed, is_json)
     except BridgeError as error:
-        return report(error, is_json)
+        return report(error, is_json, typed)
     except BrokenPipeError:
         return 141  # The reader has closed the pipe; 128 + SIGPIPE.
     except BaseException as error:

@@ -51,11 +51,18 @@ def unforeseen(error: BaseException) -> FaultError:
     return failure
 
 
-def report(error: BridgeError, is_json: bool) -> int:
-    """Print an error and return its exit status."""
+def report(error: BridgeError, is_json: bool, typed: Sequence[str] = ()) -> int:
+    """Print an error and return its exit status.
+
+    :param typed: the words of the command line, for a hint that names the command.
+    """
     from bridge.cli import documents
+    from bridge.cli.next_steps import next_step
     from bridge.cli.render import Renderer
 
+    command = next((word for word in typed if word in COMMANDS), None)
+    if command is not None and (hint := next_step(error)) is not None:
+        error.hint = hint.replace("bridge COMMAND --help", f"bridge {command} --help")
     render = Renderer(is_json=is_json, quiet=False, verbose=False, progress=False, color="auto")
     if os.environ.get("BRIDGE_DEBUG") == "1":
         import traceback

@@ -58,7 +58,7 @@ def bridge(tmp_path: Path) -> Bridge:
         ("export science", "bridge export -n science"),
         ("outdated -p prefix demo", "bridge search NAME"),
         ("install -p prefix demo --channel", "see `bridge install --help`"),
-        ("cache --prune --older-than x", "bridge COMMAND --help"),
+        ("cache --prune --older-than x", "bridge cache --help"),
     ],
 )
 def test_there_is_a_next_step(bridge: Bridge, words: str, hint: str) -> None:
