@@ -367,7 +367,8 @@ def _matchspecs(
             raise UnsafeInputError(
                 "requirement-untranslatable",
                 f"{requirements.project} requires {need.requirement()}, and the requirements of that extra are unknown",
-                hint="allow the index to be read for its metadata, or convert that project together with this one",
+                hint="no index that was read has a version that meets it: let more be read (--index-url,"
+                " --index-strategy best), or convert that project together with this one",
             )
         name = names.native_name(need.project) if need.url is None else need.project
         known = merged.setdefault(name, need)
