@@ -7,7 +7,7 @@ import random
 import shutil
 
 from tests.support.binaries import elf, macho, pe
-from tests.support.builders import install_record, metadata_text
+from tests.support.builders import install_distribution, install_record
 from tests.support.defect_environments import DIGITS, EXTENSION, MINOR, SITE, TAG, Environment
 from tests.support.defects import ALL, NUMPY_1, PIPS, Expected, at, kind, label
 
@@ -290,12 +290,7 @@ def _(env: Environment, rng: random.Random) -> Expected:
 
 @kind("packages of the user's own come first", ("bridge", "conda"))
 def _(env: Environment, rng: random.Random) -> Expected:
-    site = env.folder / f".local/{SITE}"
-    (site / "beta").mkdir(parents=True)
-    (site / "beta/__init__.py").write_bytes(b"")
-    info = site / "beta-0.1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_bytes(metadata_text("beta", "0.1"))
+    install_distribution(env.folder / ".local", SITE, "beta", "0.1")  # as `pip install --user` does
     return Expected(("user-site-shadow",), packages=("beta",))
 
 
