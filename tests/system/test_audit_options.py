@@ -123,7 +123,7 @@ def test_vulnerabilities_are_found_and_updated(tmp_path: Path) -> None:
 
 def test_vulnerabilities_without_an_index_are_one_error(bridge: Bridge, damaged: PrefixBuilder) -> None:
     refused = bridge("audit", "-p", damaged.root, "--vulnerabilities")
-    assert (refused.status, "no package index is used" in refused.err) == (2, True), refused.err
+    assert (refused.status, "no package index is configured" in refused.err) == (2, True), refused.err
 
 
 def test_licences_are_shown_and_ruled(bridge: Bridge, tmp_path: Path) -> None:
