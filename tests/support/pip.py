@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 from pathlib import Path
 
-__all__ = ["pip_of"]
+from packaging.version import Version
+
+__all__ = ["PIP", "pip_of"]
+
+PIP = Version(importlib.metadata.version("pip"))
 
 
 def pip_of(python: Path) -> list[str]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
 from bridge.audit.finding import Finding
 from bridge.audit.run import audit
@@ -25,6 +26,7 @@ from tests.support.binaries import elf
 from tests.support.builders import install_record, make_wheel, metadata_text, tree_digest
 from tests.support.command_line import clean_environment
 from tests.support.defect_environments import EXTENSION, SITE, TAG, Environment, environments
+from tests.support.pip import PIP
 
 FAST = f"fast/_x.{EXTENSION}"
 
@@ -558,6 +560,8 @@ def test_the_command_mends_it_and_changes_nothing_else(
     finding = next((each for each in before if (each.id, each.path) == (damage.found[0], path)), None)
     assert finding is not None, before
     words = [*finding.repair]
+    if not words and Version("23.1") > PIP:
+        pytest.skip(f"pip {PIP} records no hash of a local wheel, so nothing can be named that is the same")
     pip = ["pip", "--python", str(env.python)]
     said = " ".join(["PIP", *words[3:]] if words[:3] == pip else words).replace(f"-p {env.root} ", "")
     assert said.startswith(damage.begins), words

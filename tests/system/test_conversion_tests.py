@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,8 @@ def test_only_the_build_of_this_run_is_tested(bridge: Bridge, tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_a_wheel_with_a_package_for_each_python(bridge: Bridge, tmp_path: Path) -> None:
-    requires = ["helper; python_version >= '3.11'", "absent-thing; python_version < '3.11'"]
+    ours, others = ("<", ">=") if sys.version_info < (3, 11) else (">=", "<")
+    requires = [f"helper; python_version {ours} '3.11'", f"absent-thing; python_version {others} '3.11'"]
     make_wheel(tmp_path / "wheels", "helper", "1.0", files={"helper.py": b""})
     wheel = make_wheel(tmp_path / "w", "app", "1.0", files={"app.py": b"import sys\n"}, requires=requires)
     ran = succeeded(bridge("convert", wheel, "-o", "out", "--test", "-c", "host", "--json"))

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
 from tests.support.builders import make_conda, make_repodata, make_wheel
 from tests.support.command_line import Bridge, Ran, clean_environment
+from tests.support.pip import PIP
 from tests.support.servers import HTML, Server
 
 ME = ("me", "p@ss word")
@@ -118,6 +120,8 @@ def test_netrc_serves_what_nobody_typed(place: Place) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("service", ["the index", "the host"])
 def test_the_program_keyring_serves_the_rest_as_in_pip(place: Place, service: str) -> None:
+    if Version("23.1") > PIP:
+        pytest.skip(f"pip {PIP} has no --keyring-provider")
     index = place.site.at("/private/simple/", "me@")
     asked = place.site.at("/private/simple/") if service == "the index" else f"127.0.0.1:{place.site.port}"
     path = place.keyring(asked)

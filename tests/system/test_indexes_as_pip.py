@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
 from tests.support.builders import make_conda, make_repodata, make_wheel
 from tests.support.command_line import Bridge, clean_environment
+from tests.support.pip import PIP
 from tests.support.servers import HTML, JSON, Server
 
 
@@ -95,6 +97,8 @@ def publish(site: Site) -> None:
 
 @pytest.mark.slow
 def test_the_files_of_many_forms_of_indexes(tmp_path: Path) -> None:
+    if Version("23.1") > PIP:
+        pytest.skip(f"pip {PIP} ends with a traceback at one of these pages")
     links, other = tmp_path / "links", tmp_path / "other/simple"
     make_wheel(links, "inside", "1.0")
     make_wheel(tmp_path / "beside", "page", "1.0")

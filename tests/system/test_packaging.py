@@ -35,6 +35,7 @@ def test_the_conda_package_of_itself_runs_in_an_environment_of_host(tmp_path: Pa
         else:
             shutil.copy(origin, source)
     kept = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+    kept["BRIDGE_INDEX_STRATEGY"] = "best"  # of the indexes that pip's configuration names, as pip itself
     bridge = Bridge(cache=bridge_cache, index=None, folder=tmp_path, environ=kept)
     made = bridge("convert", "./source", "--index", "-o", "channel", "-c", "host", "--json")
     assert made.status == 0, made.err

@@ -260,6 +260,8 @@ def _origin(view: View, distribution: Distribution) -> str:
         parts.scheme == "file" and not view.inspection.outside.get(unquote(parts.path))
     ):
         return ""
-    hashes = archive.get("hashes")
+    hashes, old = archive.get("hashes"), archive.get("hash")  # pip before 23.1 states `hash` alone
     digest = hashes.get("sha256") if isinstance(hashes, dict) else None
+    if digest is None and isinstance(old, str) and old.startswith("sha256="):
+        digest = old.removeprefix("sha256=")
     return f"{distribution.name} @ {url}#sha256={digest}" if digest else ""

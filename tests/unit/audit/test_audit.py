@@ -33,7 +33,7 @@ from bridge.transaction.recovery import recover
 from converters.target import Target
 from tests.support.audit_cases import CLEAN, FILES, LINUX, NAMES, NP, NUMPY, UNOWNED, Case, numpy
 from tests.support.audit_consequence_cases import CONSEQUENCES
-from tests.support.audit_import_cases import IMPORTS
+from tests.support.audit_import_cases import IMPORTS, IS_HASHED_AS_3_12
 from tests.support.audit_machine_cases import CACHES, NATIVE, PROGRAMS
 from tests.support.audit_record_cases import RECORDS, REQUIREMENTS
 from tests.support.audit_setting_cases import SETTINGS
@@ -143,6 +143,8 @@ def test_every_kind_of_finding_has_a_case_within_its_level() -> None:
     elsewhere = {"interrupted-transaction", "yanked-version", "tolerated-archive"}  # tried by whole commands
     elsewhere |= {"rewritten-prefix", "lock-missing", "lock-extra", "lock-other"}
     elsewhere |= {"no-file-locks", "project-status"}  # a test of their own
+    if not IS_HASHED_AS_3_12:
+        elsewhere |= {"stale-bytecode"}
     assert {name for name, _ in seen} == set(levels) - elsewhere
     for name, level in seen:
         assert LEVELS.index(level) >= LEVELS.index(levels[name]), f"{name} is worse than its table says"
@@ -299,6 +301,18 @@ def test_the_environment_s_own_pip_is_named_where_it_has_one(tmp_path: Path) -> 
     made.write(f"{SITE}/rich.py", b"2")
     (finding,) = (each for each in examined(made).findings if each.id == "modified-file")
     assert finding.repair[:4] == (f"{made.root}/bin/python", "-m", "pip", "install")
+
+
+@pytest.mark.parametrize("stated", [{"hashes": {"sha256": "a" * 64}}, {"hash": f"sha256={'a' * 64}"}])
+def test_an_archive_is_installed_again_by_its_hash(tmp_path: Path, stated: object) -> None:
+    """PEP 610: pip before 23.1 states `hash` alone."""
+    made = PrefixBuilder(tmp_path / "env")
+    url = "https://h.example/rich-13.0-py3-none-any.whl"
+    direct = json.dumps({"url": url, "archive_info": stated}).encode()
+    made.distribution("rich", "13.0", {f"{SITE}/rich.py": b"1", f"{SITE}/rich-13.0.dist-info/direct_url.json": direct})
+    made.write(f"{SITE}/rich.py", b"2")
+    (finding,) = (each for each in examined(made).findings if each.id == "modified-file")
+    assert finding.repair[-1] == f"rich @ {url}#sha256={'a' * 64}"
 
 
 def test_a_virtual_environment_is_repaired_with_pip(tmp_path: Path) -> None:

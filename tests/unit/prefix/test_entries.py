@@ -9,7 +9,7 @@ import pickle
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from bridge.model import Entry, Fingerprint
@@ -130,7 +130,10 @@ def test_a_listing_says_what_its_rows_say(rows: list[tuple[str, ...]], end: str,
     if raw:
         stream.write("".join(",".join(row) + end for row in rows))
     else:
-        csv.writer(stream, lineterminator=end).writerows(rows)
+        try:
+            csv.writer(stream, lineterminator=end).writerows(rows)
+        except csv.Error:  # NUL, before python 3.11
+            reject()
     data = stream.getvalue().encode()[: -cut or None]
     try:
         expected = row_by_row(data, SITE)
