@@ -290,7 +290,7 @@ def test_environments_of_a_manifest(tmp_path: Path) -> None:
     refuse(write(tmp_path, "pixi.toml", MANIFEST + "[feature.x]\n").parent / "pixi.toml", "neither", extras=["x"])
     text = '[workspace]\nchannels = []\n[environments]\nx = ["gone"]\n'
     refuse(write(tmp_path, "pixi.toml", text), "environments", "there is no feature 'gone'", environment="x")
-    refuse(write(tmp_path, "r.txt", "x"), "environments", "'x'", environment="x")
+    refuse(write(tmp_path, "r.txt", "x"), "environments", "--environment x", environment="x")
 
 
 PIXI_IN_PYPROJECT = """
