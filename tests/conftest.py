@@ -36,6 +36,11 @@ settings.register_profile("search", COMMON, derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than processors: many tests wait for a server, a terminal or a process."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """A failure may depend on the order of the tests: say how to run them in it again."""
     seed = config.getoption("randomly_seed", None)

@@ -83,6 +83,7 @@ def test_it_is_owned_from_then_on_and_no_file_of_it_changes(bridge: Bridge, envi
     assert not (environment.root / SITE / "demo").exists()
 
 
+@pytest.mark.slow
 def test_where_it_came_from_is_known_where_an_index_has_the_same_bytes(
     bridge: Bridge, environment: Environment
 ) -> None:
@@ -96,6 +97,7 @@ def test_where_it_came_from_is_known_where_an_index_has_the_same_bytes(
     assert record.sha256 == hashlib.sha256(archive.read_bytes()).hexdigest()
 
 
+@pytest.mark.slow
 def test_another_wheel_of_that_version_is_not_where_it_came_from(bridge: Bridge, environment: Environment) -> None:
     installed_by_pip(environment)
     forget_where(environment)
@@ -169,6 +171,7 @@ def test_what_bridge_installed_is_no_matter_for_it(bridge: Bridge, environment: 
     assert "error[not-unmanaged]" in done.err
 
 
+@pytest.mark.slow
 def test_remove_takes_it_away_with_what_came_for_its_sake(bridge: Bridge, environment: Environment) -> None:
     before = content(environment)
     need = make_wheel(environment.work / "wheels", "need", "1.0")
@@ -187,6 +190,7 @@ def test_remove_takes_it_away_with_what_came_for_its_sake(bridge: Bridge, enviro
     assert "-pypi/pypi::demo-1.0-pypi_0" in history
 
 
+@pytest.mark.slow
 def test_a_dry_run_writes_nothing(bridge: Bridge, environment: Environment) -> None:
     installed_by_pip(environment)
     before = tree_digest(environment.root)
@@ -228,6 +232,7 @@ def test_links_into_a_cache_become_files_of_its_own(bridge: Bridge, environment:
     assert (environment.root / SITE / "demo/data.txt").read_bytes() == FILES["demo/data.txt"]
 
 
+@pytest.mark.slow
 def test_a_link_with_other_bytes_is_no_file_of_it(bridge: Bridge, environment: Environment) -> None:
     installed_by_pip(environment)
     cache = linked_into_a_cache(environment)
@@ -237,6 +242,7 @@ def test_a_link_with_other_bytes_is_no_file_of_it(bridge: Bridge, environment: E
     assert "demo/data.txt was changed since it was installed" in done.err
 
 
+@pytest.mark.slow
 def test_removing_links_into_a_cache_keeps_no_copy_of_them(bridge: Bridge, environment: Environment) -> None:
     installed_by_pip(environment)
     cache = linked_into_a_cache(environment)
@@ -247,6 +253,7 @@ def test_removing_links_into_a_cache_keeps_no_copy_of_them(bridge: Bridge, envir
     assert (cache / "demo/data.txt").read_bytes() == FILES["demo/data.txt"]
 
 
+@pytest.mark.slow
 def test_files_that_share_their_inode_with_a_cache(bridge: Bridge, environment: Environment) -> None:
     """Uv's link mode `hardlink`: an upgrade must not write through to the cache."""
     installed_by_pip(environment)
@@ -260,6 +267,7 @@ def test_files_that_share_their_inode_with_a_cache(bridge: Bridge, environment: 
     assert (environment.root / SITE / "demo/__init__.py").read_bytes() == b"X = 2\n"
 
 
+@pytest.mark.slow
 def test_an_adopted_editable_stays_editable(bridge: Bridge, environment: Environment) -> None:
     source = environment.work / "source"
     (source / "demo").mkdir(parents=True)

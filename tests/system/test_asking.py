@@ -61,6 +61,7 @@ def test_what_was_meant_is_suggested_and_has_a_solution(bridge: Bridge, asked: s
     assert followed.status == 0, followed.err
 
 
+@pytest.mark.slow
 def test_a_plan_says_what_will_be_built(bridge: Bridge) -> None:
     sdist = make_sdist(bridge.folder / "first" / "old", "old", "1.0")
     assert sdist.exists()

@@ -44,6 +44,7 @@ def test_an_accepted_finding_passes_until_it_ends(bridge: Bridge, damaged: Prefi
     assert "ended on 2020-01-01" in late.err
 
 
+@pytest.mark.slow
 def test_the_project_s_settings_apply_and_the_command_line_wins(
     bridge: Bridge, damaged: PrefixBuilder, tmp_path: Path
 ) -> None:

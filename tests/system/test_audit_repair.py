@@ -100,6 +100,7 @@ def test_fix_repairs_it_and_touches_nothing_else(name: str, environment: Environ
     assert len(kept) <= 1, kept
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("away", ["gone", "with other bytes"])
 def test_fix_repairs_the_others_if_one_origin_is(away: str, environment: Environment, tmp_path: Path) -> None:
     wheel = next(environment.wheels.glob("delta-*.whl"))
@@ -132,6 +133,7 @@ def test_fix_repairs_the_others_if_no_channel_has_a_package(environment: Environ
     assert lost.read_bytes() == b"{}", "its package may be there"
 
 
+@pytest.mark.slow
 def test_dry_run_shows_and_changes_nothing(environment: Environment, bridge_cache: Path) -> None:
     (environment.site / "beta/__init__.py").write_bytes(b"changed")
     leave(environment)

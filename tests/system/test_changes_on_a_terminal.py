@@ -70,6 +70,7 @@ def test_a_yes_installs(tmp_path: Path, environ: Mapping[str, str], answer: byte
     assert (tmp_path / "new/conda-meta/demo-2.0-0.json").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", [b"n\n", b"\x04", signal.SIGINT, signal.SIGTERM])
 def test_a_no_leaves_everything_as_it_was(
     tmp_path: Path, prefix: Path, environ: Mapping[str, str], answer: bytes | signal.Signals
@@ -127,6 +128,7 @@ def test_nothing_to_do_asks_nothing(tmp_path: Path, prefix: Path, environ: Mappi
     assert (seen.status, seen.text.count("nothing to do")) == (0, 1), seen.plain
 
 
+@pytest.mark.slow
 def test_a_long_plan_shows_what_was_asked_for(tmp_path: Path, environ: Mapping[str, str]) -> None:
     def shown(*more: str) -> Seen:
         words = ["create", "-p", tmp_path / "new", "whole", *more]
@@ -167,6 +169,7 @@ def test_a_removal_fetches_nothing_and_does_not_say_so(
     assert (seen.status, "1 to remove (conda)\n" in seen.text) == (0, True), seen.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", ["stage.file_done", "commit.pre_sync"])
 def test_an_interrupted_stage_or_commit_leaves_everything_as_it_was(
     tmp_path: Path, prefix: Path, environ: Mapping[str, str], point: str

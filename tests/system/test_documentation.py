@@ -91,6 +91,7 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
         assert (built / "index.html").is_file(), name
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     sys.platform != "linux" or shutil.which("bash") is None, reason="the blocks are run by bash, on Linux"
 )

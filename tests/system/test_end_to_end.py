@@ -303,6 +303,7 @@ def small(bridge: Bridge) -> Path:
 class TestBadInput:
     """One clear error, the right exit status, and the environment byte for byte as it was."""
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("words", "status", "id_"),
         [
@@ -364,6 +365,7 @@ class TestBadInput:
         ran = bridge("create", "-p", "file/env", "-c", "http://127.0.0.1:9/channel", "python")
         assert (ran.status, "error[prefix-parent]" in ran.err) == (2, True), ran.err
 
+    @pytest.mark.slow
     def test_a_corrupt_wheel(self, bridge: Bridge, small: Path, tmp_path: Path) -> None:
         wheel = make_wheel(tmp_path, "rotten", "1.0")
         data = bytearray(wheel.read_bytes())
@@ -386,6 +388,7 @@ class TestBadInput:
         assert (ran.status, "error[" in ran.err) == (5, True), ran.err
         assert tree_digest(small) == before
 
+    @pytest.mark.slow
     def test_metadata_that_is_not_the_wheels(self, bridge: Bridge, small: Path, tmp_path: Path) -> None:
         wheel = make_wheel(tmp_path, "liar", "1.0", requires=["cow"])
         plain = make_wheel(tmp_path / "plain", "liar", "1.0")
@@ -402,6 +405,7 @@ class TestBadInput:
         assert (ran.status, "error[metadata-mismatch]" in ran.err) == (5, True), ran.err
         assert tree_digest(small) == before
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("fault", ["enospc", "eacces", "eio"])
     def test_a_fault_half_way_is_rolled_back(self, bridge: Bridge, small: Path, fault: str) -> None:
         before = tree_digest(small)
@@ -420,6 +424,7 @@ class TestBadInput:
             path: what for path, what in before.items() if ".bridge/lock" not in path
         }
 
+    @pytest.mark.slow
     def test_a_path_of_nobody_is_not_overwritten(self, bridge: Bridge, small: Path) -> None:
         (small / "bin" / "plough").write_text("mine")
         before = tree_digest(small)

@@ -165,6 +165,7 @@ def test_a_misnamed_record_gets_its_name_back(bridge: Bridge, tmp_path: Path) ->
         assert findings(bridge, environment, "broken-record", "unowned-file") == {}
 
 
+@pytest.mark.slow
 def test_a_record_that_was_read_in_spite_of_a_defect_stops_nothing(bridge: Bridge, tmp_path: Path) -> None:
     """Null lists, and paths that no package may have: what the record says nevertheless counts."""
     environment = Environment(tmp_path / "env")

@@ -209,6 +209,7 @@ def test_a_platform_without_solution_is_explained(world: World) -> None:
     assert not (world.folder / "bridge.lock").exists()
 
 
+@pytest.mark.slow
 def test_a_conflict_of_two_branches_is_solved_by_locking_again(world: World) -> None:
     """One branch adds a package, the other upgrades another; both change the same lines of the lock."""
     import subprocess
@@ -327,6 +328,7 @@ def test_a_lock_is_made_again_from_any_folder(world: World) -> None:
     assert world.text("project/bridge.lock") == first
 
 
+@pytest.mark.slow
 def test_paths_in_requirements_start_from_the_lock(world: World) -> None:
     project = world.folder / "project"
     make_project(project / "lib", name="lib")

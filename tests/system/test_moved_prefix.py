@@ -225,6 +225,7 @@ def test_what_conda_unpack_wrote_is_no_change(bridge: Bridge, tmp_path: Path) ->
     assert bridge("audit", "-p", new, "--json").document["findings"] == []
 
 
+@pytest.mark.slow
 def test_what_a_person_changed_besides_is_told_and_kept(bridge: Bridge, tmp_path: Path) -> None:
     old, new = tmp_path / "env", tmp_path / "moved"
     create(bridge, old)

@@ -83,6 +83,7 @@ WAYS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_the_end_is_that_of_a_fresh_install(bridge: Bridge, tmp_path: Path, way: str) -> None:
     first, moves, last = WAYS[way]

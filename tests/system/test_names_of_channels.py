@@ -84,6 +84,7 @@ def test_a_map_that_is_missing_or_damaged(bridge: Bridge, server: Server, tmp_pa
     assert f"it has a name map, but there is none at {url}/names.json" in ran.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stated", ["../names.json", "http://127.0.0.1:9/names.json", ".names", "", 7])
 def test_only_a_file_beside_the_subdirs_is_a_map(
     bridge: Bridge, server: Server, tmp_path: Path, stated: object

@@ -134,6 +134,7 @@ def test_the_action_installs_what_a_lock_says_and_audits_it(
     assert (audited.returncode, "::error" in audited.stdout) == (11, True), audited.stderr
 
 
+@pytest.mark.slow
 def test_the_action_refuses_a_lock_that_no_longer_fits(bridge: Bridge, runner: dict[str, str], tmp_path: Path) -> None:
     specify(tmp_path, "python")
     assert bridge("lock", "-r", "environment.yml").status == 0

@@ -212,6 +212,7 @@ def test_secrets_that_come_from_elsewhere(site: Site) -> None:
     site.check_files()
 
 
+@pytest.mark.slow
 def test_a_later_run_gets_them_again_from_the_configuration(site: Site) -> None:
     """Records have no secrets; what names the channel and the index has, and without it the error says what to give."""
     environ: dict[str, Any] = {"BRIDGE_CHANNEL": site.channel, "BRIDGE_INDEX_URL": site.index}

@@ -127,6 +127,7 @@ def test_install_that_adopts_a_shared_path_keeps_the_other(bridge: Bridge, envir
     assert is_whole(environment, "two")
 
 
+@pytest.mark.slow
 def test_install_that_adopts_its_own_project_replaces_it_alone(bridge: Bridge, environment: Environment) -> None:
     command = [*pip_of(environment.root / "bin/python"), "install", "--no-deps", "--no-index"]
     subprocess.run([*command, archive(environment, "one")], check=True, env=clean_environment())

@@ -293,6 +293,7 @@ def test_two_environments_and_locks_are_compared(bridge: Bridge, env: Path, pack
     assert bridge("diff", env, tmp_path / "nothing").status == 2
 
 
+@pytest.mark.slow
 def test_an_sdist_is_built_and_compared(bridge: Bridge, env: Path, packages: Path, tmp_path: Path) -> None:
     sdist = make_sdist(tmp_path / "sdists", "source", "1.0")
     text = (

@@ -848,6 +848,7 @@ def test_ca05_links_in_a_circle_lead_nowhere(tmp_path: Path) -> None:
     assert [entry.kind for entry in check_conda(write(tmp_path, package.build())).paths] == ["symlink"] * 3
 
 
+@pytest.mark.slow
 def test_links_that_take_for_ever_to_follow_are_refused(tmp_path: Path) -> None:
     step = "x/../" * 100
     links = [symlink(f"l{number}", f"l{number + 1}") for number in range(39)] + [

@@ -321,6 +321,7 @@ def elf_files() -> list[Path]:
     return sorted(path for path in found if path.read_bytes()[:4] == b"\x7fELF")[:60]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="needs ELF files")
 def test_elf_is_read_as_pyelftools_reads_it() -> None:
     from elftools.elf.dynamic import DynamicSegment

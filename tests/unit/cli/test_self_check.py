@@ -116,6 +116,7 @@ def test_a_record_that_cannot_be_read(site: Path) -> None:
     assert (found["level"], found["text"].startswith("its RECORD cannot be read")) == ("error", True)
 
 
+@pytest.mark.slow
 def test_a_distribution_that_is_not_what_is_imported(site: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

@@ -670,6 +670,7 @@ def test_the_files_are_those_of_another_installer(tmp_path: Path, host: str, cas
     assert listed[0] == listed[1]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="installed here")
 def test_the_extra_of_a_converted_package_can_be_asked_for(tmp_path: Path, host: str) -> None:
     """CEP 44, by a client that knows it; who does not ask gets the base alone."""

@@ -196,6 +196,7 @@ def test_an_expression_is_compiled_when_it_is_used() -> None:
     assert (right.pattern, bool(right.flags & re.IGNORECASE)) == (r"(\d+)X", True)
 
 
+@pytest.mark.slow
 def test_every_expression_that_a_module_spells_out_can_be_compiled() -> None:
     """`regex` finds no mistake at the start; this does."""
     spelled = []

@@ -233,6 +233,7 @@ def test_a_python_after_excluded_ones_is_admitted() -> None:
     assert dependencies(Evaluator(requirements), span, NameMap.empty()).depends == ("a",)
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(
     st.lists(lines, min_size=1, max_size=3),

@@ -94,6 +94,7 @@ def normalised(root: Path) -> dict[str, tuple[str, str]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("pip") is None, reason="no pip to compare with")
 def test_a_wheel_lies_as_pip_lays_it(environment: Environment, tmp_path: Path) -> None:
     """The same paths, bytes and modes as pip's, but for shebangs, INSTALLER, the order of RECORD, and bytecode."""

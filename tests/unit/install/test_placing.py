@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 # In an interpreter of its own: with the threads that other tests leave, nothing is forked.
 CODE = """
 import os, sys
@@ -52,6 +54,7 @@ print(placed(0, "stage.file_done:5=enospc", "stage.file_write:2=enospc"))
 """
 
 
+@pytest.mark.slow
 def test_what_a_process_fails_to_place_is_placed_again(tmp_path: Path) -> None:
     """MUST: a process that is killed, or fails, leaves nothing of its own; an error that comes again is raised."""
     words = [sys.executable, "-c", CODE, str(tmp_path)]

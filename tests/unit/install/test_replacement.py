@@ -270,6 +270,7 @@ def test_a_path_of_nobody_is_adopted(environment: Environment, tmp_path: Path) -
     assert not (environment.root / "share/x").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("pip") is None, reason="no pip to install with")
 def test_what_pip_installed_is_adopted_whole(environment: Environment, tmp_path: Path) -> None:
     archive = wheel(tmp_path, "1.0", {"x.py": b"def main(): print('x')\n"}, console_scripts={"x": "x:main"})

@@ -192,6 +192,7 @@ def forged(path: Path) -> None:
     database.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [no_database, empty, forged], ids=lambda write: str(write.__name__))
 def test_no_table_in_the_prefix_is_believed(tmp_path: Path, write: Callable[[Path], None]) -> None:
     """MUST: who owns what is what the records say, whatever lies in bridge's own directory."""

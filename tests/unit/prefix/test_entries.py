@@ -195,6 +195,7 @@ def test_a_record_says_what_its_items_say(items: list[object], digest: str) -> N
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(entries=ENTRIES, data=st.data())
 def test_rows_are_chosen_and_replaced(entries: list[Entry], data: st.DataObject) -> None:

@@ -343,6 +343,7 @@ def test_the_python_of_conda_meta(
     assert (state.python, state.site_packages) == (Python(version=version, free_threaded=is_free_threaded), site)
 
 
+@pytest.mark.slow
 def test_a_virtual_environment_is_an_environment_and_pip_s_packages_in_it_are_read(tmp_path: Path) -> None:
     """A real interpreter, a real venv, a real pip."""
     environment = tmp_path / "env"

@@ -38,6 +38,7 @@ def _description(seed: int, world: World, request: tuple[list[str], list[str]]) 
     return f"{VARIABLE}={seed}\n{describe(world)}\nasked {request}"
 
 
+@pytest.mark.slow
 def test_fresh_universes_are_answered_as_by_a_sat_solver() -> None:
     """MUST: a solution is found if and only if there is one, and what is found is one."""
     verdicts = [check(seed) for seed in fresh_seeds(SECONDS)]

@@ -6,6 +6,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 import resolvelib
 
 from bridge.errors import NoSolutionError
@@ -46,6 +47,7 @@ def uncollected() -> Iterator[None]:
         gc.enable()
 
 
+@pytest.mark.slow
 def test_a_solve_leaves_nothing_for_the_garbage_collector() -> None:
     catalog = WORLD.catalog()
     WORLD.solve(["scipy"], ["rich"])  # what is cached for the process is made here
@@ -56,6 +58,7 @@ def test_a_solve_leaves_nothing_for_the_garbage_collector() -> None:
     del catalog
 
 
+@pytest.mark.slow
 def test_a_refutation_leaves_nothing_for_the_garbage_collector() -> None:
     def refuted() -> str:
         try:

@@ -304,6 +304,7 @@ build_wheel(Path(sys.argv[1]), work=Path(sys.argv[2]), settings=settings, requir
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mechanisms", [MECHANISMS, ("landlock", "seccomp", "subreaper"), ()])
 def test_an_interrupted_build_leaves_no_process(tmp_path: Path, mechanisms: tuple[str, ...]) -> None:
     seconds = f"{60 + random.SystemRandom().random()}"
@@ -326,6 +327,7 @@ def test_an_interrupted_build_leaves_no_process(tmp_path: Path, mechanisms: tupl
 # What is kept.
 
 
+@pytest.mark.slow
 def test_a_wheel_is_built_once(tmp_path: Path, settings: Settings) -> None:
     sdist = make_sdist(tmp_path, "x", "1.0")
     first = built_wheels(settings).wheel(sdist, sha256_of(sdist))
@@ -337,6 +339,7 @@ def test_a_wheel_is_built_once(tmp_path: Path, settings: Settings) -> None:
     assert built_wheels(settings).wheel(other, sha256_of(other)) != first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["changed", "gone"])
 def test_a_damaged_wheel_is_built_again(tmp_path: Path, settings: Settings, damage: str) -> None:
     sdist = make_sdist(tmp_path, "x", "1.0")
@@ -351,6 +354,7 @@ def test_a_damaged_wheel_is_built_again(tmp_path: Path, settings: Settings, dama
     assert made(again) != before
 
 
+@pytest.mark.slow
 def test_nothing_is_left_of_a_build(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()

@@ -222,6 +222,7 @@ def succeeded(found: dict[str, str]) -> set[str]:
     return {name for name, how in found.items() if how == "done"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["all", "namespaces alone"])
 def test_with_namespaces_nothing_gets_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
     """W76, and hole 4: files, modes, processes, shared memory, network, secrets, services, devices."""
@@ -251,6 +252,7 @@ def test_without_namespaces_the_rest_is_kept_and_the_difference_told(
     assert "processes" not in told[0]
 
 
+@pytest.mark.slow
 def test_with_nothing_all_of_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found, told = attempts(tmp_path, monkeypatch, BuildSettings(mechanisms=()))
     assert found["create"] == found["chmod"] == found["tcp"] == "done"
@@ -337,6 +339,7 @@ def test_an_ordinary_user_is_confined_as_well() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_a_network_that_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -384,6 +387,7 @@ def test_a_build_that_does_not_end(tmp_path: Path, case: str) -> None:
     assert not processes_with(seconds)
 
 
+@pytest.mark.slow
 def test_a_flood_of_output_goes_nowhere(tmp_path: Path) -> None:
     code = (
         "import sys\ndef build_wheel(*_):\n    block = 'x' * 99 + '\\n'\n"
