@@ -6,6 +6,7 @@ modification time is a function of its name, so that a later write is noticed.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -18,13 +19,15 @@ from typing import IO, Any, BinaryIO, Protocol
 from bridge import fs
 from bridge.archive.wheel_contents import as_stream
 from bridge.cache.aligned import is_aligned
-from bridge.errors import IntegrityError
+from bridge.errors import BridgeError, IntegrityError
+from bridge.faults import fault
 from bridge.fs.linking import BLOCK, stamp_of
 
 __all__ = ["Contents", "StoredContents", "hold", "read_index", "write_index"]
 
 _SMALL = 1 << 20  # bytes; larger contents are read in blocks of that size
 _LENGTH, _DIGEST = 8, 64
+_SCARCE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}  # what this process lacks says nothing of a file
 _MOST = 256 << 20  # bytes of an index; a wheel with a million members has less
 
 Places = Mapping[str, tuple[int, int]]
@@ -47,7 +50,8 @@ class Contents(AbstractContextManager["Contents"], Protocol):
 class StoredContents:
     """Contents in a file of the cache. The caller compares them with what they should be.
 
-    Raises `IntegrityError` (`record-hash`), here or from a stream, if the file cannot be read.
+    Raises `IntegrityError` (`record-hash`), here or from a stream, if the file cannot be read; `FaultError` if this
+    process has no descriptor or memory left.
     """
 
     def __init__(self, path: Path, places: Places) -> None:
@@ -96,7 +100,9 @@ def _converting(path: Path) -> Iterator[None]:
         raise _unreadable(path, error) from error
 
 
-def _unreadable(path: Path, error: OSError) -> IntegrityError:
+def _unreadable(path: Path, error: OSError) -> BridgeError:
+    if error.errno in _SCARCE:
+        return fault(error, path)
     return IntegrityError("record-hash", f"{path} cannot be read: {error.strerror}")
 
 
@@ -135,7 +141,7 @@ def write_index(stream: BinaryIO, document: Mapping[str, object]) -> None:
 
 
 def read_index(path: Path, root: Path) -> dict[str, Any] | None:
-    """The index; `None` if the file is damaged or missing."""
+    """The index; `None` if the file is damaged or missing. Raises `FaultError`, as `StoredContents` does."""
     try:
         with fs.open_regular(path, root=root) as stream:
             size = os.fstat(stream.fileno()).st_size
@@ -148,6 +154,10 @@ def read_index(path: Path, root: Path) -> dict[str, Any] | None:
         if hashlib.sha256(text).hexdigest().encode() != tail[_LENGTH:]:
             return None
         document = json.loads(text)
-    except (OSError, ValueError, OverflowError, RecursionError):
+    except OSError as error:
+        if error.errno in _SCARCE:
+            raise fault(error, path) from error
+        return None
+    except (ValueError, OverflowError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
