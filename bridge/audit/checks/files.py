@@ -214,7 +214,15 @@ def _broken(view: View, name: str, discrepancy: Discrepancy, evidence: str, by: 
     # To restore one of two packages that both have the path would break the other.
     is_certain = discrepancy.kind != "unreadable" and (not is_rivalry or view.overwriters.get(owner) is by)
     commands = repair.restore(view, owner) if is_certain else ()
+    if commands and owner.distribution is not None and _leads_to_itself(discrepancy):
+        commands = repair.delete(view, path)  # pip ends at such a link; without it, it installs the project again.
     return Finding.of(owner, name, _level(discrepancy), discrepancy.claim.entry.path, evidence, by=by, repair=commands)
+
+
+def _leads_to_itself(discrepancy: Discrepancy) -> bool:
+    path = discrepancy.claim.entry.path
+    link = discrepancy.observed.fingerprint.link if discrepancy.observed is not None else None
+    return link is not None and posixpath.normpath(posixpath.join(posixpath.dirname(path), link)) == path
 
 
 def _level(discrepancy: Discrepancy) -> Level:

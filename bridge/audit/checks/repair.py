@@ -203,7 +203,12 @@ def _for_sed(text: str) -> str:
 
 
 def pip(view: View, *words: str) -> tuple[str, ...]:
-    """Run the prefix's own pip; if it has none (uv creates such environments), the pip on PATH with `--python`."""
+    """Run the prefix's own pip; if it has none (uv creates such environments), the pip on PATH with `--python`.
+
+    `()` if the prefix's python is gone: no pip can work on it.
+    """
+    if view.inspection.interpreters.get("bin/python") == "":
+        return ()
     return (*pip_of(view.state.prefix, view.records.importable, is_windows=view.target.is_windows), *words)
 
 
