@@ -1,9 +1,8 @@
 """Keep the report of the last audit of a prefix, and reuse it until something it read has changed.
 
 The key is one digest of the name, inode, mode, size, times and link count of every path of the prefix, and the same of
-each path outside that the audit read. A change of content changes `ctime`, which no program can set; a file changed
-less than two seconds before the audit may change again within one tick of the clock, so such a report is not kept
-(git's "racy" problem). Reports are in bridge's cache: an audit writes nothing to the prefix.
+each path outside that the audit read (`bridge.fs.unchanged`). Reports are in bridge's cache: an audit writes nothing
+to the prefix.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from bridge.audit.finding import Finding, Report
 from bridge.audit.look.tree import Tree, read_tree, signature_of
 from bridge.errors import BridgeError, FaultError
 from bridge.fs import publish_file, read_regular
+from bridge.fs.unchanged import cache_name, identity_of, is_settled
 
 __all__ = ["ReportCache"]
 
 _FORMAT = 2
-_RACY = 2_000_000_000  # ns
 _MAX_SIZE = 64 << 20  # bytes of a report that is kept
 
 
@@ -37,8 +36,7 @@ class ReportCache:
     """
 
     def __init__(self, directory: Path, prefix: Path, context: str) -> None:
-        name = hashlib.sha256(os.fsencode(os.path.realpath(prefix))).hexdigest()[:32]
-        self._path = directory / f"{name}.json"
+        self._path = directory / f"{cache_name(prefix)}.json"
         self._root = directory.parent
         self._prefix = prefix
         self._context = hashlib.sha256(context.encode("utf-8", "surrogateescape")).hexdigest()
@@ -79,10 +77,10 @@ class ReportCache:
 
     def keep(self, report: Report, outside: Iterable[str]) -> None:
         """Keep a report made after `look`, with the paths outside that it depends on. Errors are ignored."""
-        if self.tree is None or self.tree.newest > self._started - _RACY:
+        if self.tree is None or not is_settled(self.tree.newest, self._started):
             return
         watched = {path: _of_outside(path) for path in sorted(set(outside))}
-        if any(was and was[4] > self._started - _RACY for was in watched.values()):
+        if any(was and not is_settled(was[4], self._started) for was in watched.values()):
             return
         document = {
             "format": _FORMAT,
@@ -109,10 +107,9 @@ class ReportCache:
 
 def _of_outside(path: str) -> list[int] | None:
     try:
-        was = os.stat(path)
+        return [*identity_of(path)]
     except (OSError, ValueError):
         return None
-    return [was.st_ino, was.st_mode, was.st_size, was.st_mtime_ns, was.st_ctime_ns]
 
 
 def _report(document: Mapping[str, object], prefix: Path) -> Report:

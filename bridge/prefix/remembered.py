@@ -1,14 +1,13 @@
 """Keep what the records of a prefix said when they were last read, so that an unchanged one is not parsed again.
 
 One file of bridge's cache for each prefix. An item counts only as long as each file that it was read from, and the
-directory of a dist-info, have the same inode, mode, size and times: no program can set `ctime`. A file that changed
-less than two seconds before it was read may change again within one tick of the clock, so it is not kept (git's "racy"
-problem); nor is what is damaged. A cache that is missing, stale, damaged or of another version is made anew.
+directory of a dist-info, have the same inode, mode, size and times, and if these were settled when it was read
+(`bridge.fs.unchanged`). What is damaged is not kept. A cache that is missing, stale, damaged or of another version is
+made anew.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 import zlib
@@ -23,6 +22,7 @@ import msgpack
 from bridge import __version__
 from bridge.errors import BridgeError
 from bridge.fs import publish_file, read_regular
+from bridge.fs.unchanged import Identity, cache_name, identity_of, is_settled
 from bridge.model import EGGS, Distribution, Entry, Fingerprint, Installed
 from bridge.prefix.entries import Entries
 from bridge.prefix.records import Reader, ReadResult
@@ -31,7 +31,6 @@ from converters.record import Record
 __all__ = ["Remembering"]
 
 _FORMAT = 1
-_RACY = 2_000_000_000  # ns
 _MAX_SIZE = 256 << 20  # bytes of the file
 _DIRECTORY = "records"  # of the cache
 _CHECKSUM = 4  # bytes
@@ -52,8 +51,7 @@ _FINGERPRINT = tuple(Fingerprint.__annotations__)
 _DISTRIBUTION = tuple(name for name in Distribution.__annotations__ if name != "entries")
 _CONTEXT = repr((_FORMAT, __version__, _RECORD, _ENTRY, _FINGERPRINT, _DISTRIBUTION))
 
-_Identity = tuple[int, int, int, int, int]
-_Watched = tuple[tuple[str, _Identity], ...]
+_Watched = tuple[tuple[str, Identity], ...]
 
 
 class Remembering:
@@ -63,9 +61,8 @@ class Remembering:
     """
 
     def __init__(self, reader: Reader, cache: Path) -> None:
-        name = hashlib.sha256(os.fsencode(os.path.realpath(reader.prefix))).hexdigest()[:32]
         self._reader, self._root = reader, cache
-        self._path = cache / _DIRECTORY / f"{name}.msgpack"
+        self._path = cache / _DIRECTORY / f"{cache_name(reader.prefix)}.msgpack"
         self._started = time.time_ns()
         self._known = self._read()
         self._kept: dict[str, tuple[_Watched, object]] = {}
@@ -119,7 +116,7 @@ class Remembering:
             watched = tuple((path, self._identity(path)) for path in files)
         except (OSError, ValueError):
             return None
-        return watched if all(max(each[3:]) <= self._started - _RACY for _, each in watched) else None
+        return watched if all(is_settled(max(each[3:]), self._started) for _, each in watched) else None
 
     def _is_same(self, known: tuple[_Watched, object]) -> bool:
         try:
@@ -127,9 +124,8 @@ class Remembering:
         except (OSError, ValueError, TypeError):
             return False
 
-    def _identity(self, path: str) -> _Identity:
-        status = os.stat(f"{self._reader.prefix}/{path}")
-        return status.st_ino, status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    def _identity(self, path: str) -> Identity:
+        return identity_of(f"{self._reader.prefix}/{path}")
 
     def _read(self) -> Mapping[str, tuple[_Watched, object]]:
         try:

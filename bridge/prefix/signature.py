@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from bridge import prefix as prefixes
+from bridge.fs.unchanged import identity_of
 from bridge.model import EGGS
 from bridge.paths import META, OWN
 from bridge.prefix.records import scan
@@ -19,8 +20,8 @@ _PYTHONS = ("bin/python", "bin/python3", "python.exe", "Scripts/python.exe", "py
 def signature_of_records(prefix: Path) -> tuple[str, int] | None:
     """The digest of the names, inodes, modes, sizes and times of the records, and their newest time (ns).
 
-    `None` if the records also depend on files elsewhere (eggs), or a file cannot be read. A change of content changes
-    `ctime`, which no program can set. Raises `FaultError` (`prefix-unreadable`).
+    `None` if the records also depend on files elsewhere (eggs), or a file cannot be read.
+    Raises `FaultError` (`prefix-unreadable`).
     """
     root = str(prefix)
     try:
@@ -41,5 +42,4 @@ def signature_of_records(prefix: Path) -> tuple[str, int] | None:
 
 
 def _row(root: str, path: str) -> tuple[str, int, int, int, int, int]:
-    status = os.stat(f"{root}/{path}")
-    return path, status.st_ino, status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    return path, *identity_of(f"{root}/{path}")

@@ -21,6 +21,7 @@ from bridge.cli.commands.request import Request
 from bridge.config import Settings
 from bridge.errors import BridgeError
 from bridge.fs import publish_file, read_content, read_regular
+from bridge.fs.unchanged import cache_name, is_settled
 from bridge.install.applied import AppliedPlan
 from bridge.model import Plan
 from bridge.paths import META
@@ -34,7 +35,6 @@ __all__ = ["Settled"]
 _FORMAT = 1
 _DIRECTORY = "settled"  # of the cache
 _LASTS = 24 * 3600  # seconds
-_RACY = 2_000_000_000  # ns; as in `bridge.audit.report_cache`
 _MOST = 32  # requests of one environment
 _MAX_SIZE = 1 << 20  # bytes
 # Settings of the output, and fields that follow from others or have no value.
@@ -48,9 +48,8 @@ class Settled:
     """
 
     def __init__(self, settings: Settings, request: Request, prefix: Path, command: str) -> None:
-        name = hashlib.sha256(os.fsencode(os.path.realpath(prefix))).hexdigest()[:32]
         self._root = settings.cache_dir
-        self._path = self._root / _DIRECTORY / f"{name}.json"
+        self._path = self._root / _DIRECTORY / f"{cache_name(prefix)}.json"
         self._prefix = prefix
         self._started = time.time()
         self._state: tuple[str, int] | None = None
@@ -76,7 +75,7 @@ class Settled:
         if self._key is None or self._state is None or not applied.plan.is_empty or applied.besides:
             return
         signature, newest = self._state
-        if newest > self._started * 1e9 - _RACY:
+        if not is_settled(newest, int(self._started * 1e9)):
             return
         requests = {**self._kept(), self._key: [self._started, applied.plan.target.subdir]}
         document = {"format": _FORMAT, "state": signature, "requests": dict(list(requests.items())[-_MOST:])}

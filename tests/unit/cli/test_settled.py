@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bridge.cli import main
-from bridge.cli.commands import settled
+from bridge.fs import unchanged
 from bridge.paths import OWN
 from tests.support.builders import install_distribution, install_record, make_conda, make_repodata, make_wheel
 from tests.support.environments import SITE, Environment
@@ -34,7 +34,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(settled, "_RACY", 0)  # the files of this test are new
+    monkeypatch.setattr(unchanged, "_RACY", 0)  # the files of this test are new
     monkeypatch.setenv("BRIDGE_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     shutil.copytree(template, tmp_path, symlinks=True, dirs_exist_ok=True)
@@ -145,7 +145,7 @@ def test_what_more_than_the_records_decides_is_not_remembered(
         (folder / "policy.toml").write_text("[packages]\nallow = ['*']\n")
         words += ["--policy", "policy.toml"]
     else:
-        monkeypatch.setattr(settled, "_RACY", 3600 * 1_000_000_000)
+        monkeypatch.setattr(unchanged, "_RACY", 3600 * 1_000_000_000)
     install(folder, *words)
     assert ("warning" in capsys.readouterr().err) == (kind == "warning")
     assert not (folder / "cache/settled").exists()

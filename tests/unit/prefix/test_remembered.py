@@ -13,7 +13,7 @@ import msgpack
 import pytest
 
 from bridge import prefix
-from bridge.fs import fingerprint
+from bridge.fs import fingerprint, unchanged
 from bridge.model import PrefixState
 from bridge.prefix import remembered
 from bridge.prefix.records import Reader
@@ -28,7 +28,7 @@ OTHER = "Metadata-Version: 2.1\nName: s\nVersion: 9\n"
 @pytest.fixture
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Conda packages with links, odd values and a damaged record, a wheel that bridge recorded, one of pip, an egg."""
-    monkeypatch.setattr(remembered, "_RACY", 0)  # the files of this test are new
+    monkeypatch.setattr(unchanged, "_RACY", 0)  # the files of this test are new
     root = tmp_path / "env"
     install_record(root, "a", "1.0", files={"share/a": b"a"}, links={"lib/a.so": "a.so.1"}, odd=[1, {"b": [None, 1.5]}])
     install_record(root, "b", "2.0", files={"share/b": b""}, requested_spec="b >=2", timestamp=1700000000)
@@ -157,7 +157,7 @@ def test_a_cache_that_cannot_be_written_or_read_changes_nothing(environment: Pat
 
 
 def test_what_changed_a_moment_ago_is_not_kept(environment: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remembered, "_RACY", 3600 * 1_000_000_000)
+    monkeypatch.setattr(unchanged, "_RACY", 3600 * 1_000_000_000)
     check_same(environment, cache)
     assert not (cache / "records").exists()
 
