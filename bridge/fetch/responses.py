@@ -28,6 +28,7 @@ __all__ = [
     "content_range",
     "invalid_url",
     "make_storable",
+    "max_age",
     "offline_error",
     "reason",
     "status_error",
@@ -50,6 +51,7 @@ _HINTS = {
 _SERVER_HINT = "the server failed: try again later, or use another index or channel"
 _RETRYABLE = frozenset({408, 429})
 _SECONDS = regex(r"[0-9]{1,18}\Z", re.ASCII)
+_MAX_AGE = regex(r"(?:\A|[\s,])max-age=([0-9]{1,9})(?:\Z|[\s,])")
 _FRESH = regex(r"max-age=0*[1-9]", re.ASCII)
 _CONTENT_RANGE = regex(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})\Z", re.ASCII)
 
@@ -206,6 +208,12 @@ def make_storable(status: int, headers: MutableMapping[str, str]) -> None:
             headers.pop(name, None)
     if "etag" not in headers and not _FRESH.search(headers.get("cache-control", "")):
         headers.setdefault("expires", headers["date"])
+
+
+def max_age(policy: str) -> float | None:
+    """The seconds that a Cache-Control header, in lower case, lets an answer be served without asking (RFC 9111)."""
+    match = _MAX_AGE.search(policy)
+    return None if match is None else float(match[1])
 
 
 def _is_date(text: str) -> bool:

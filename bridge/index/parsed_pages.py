@@ -21,7 +21,7 @@ import msgpack
 from bridge import __version__
 from bridge.cache.blobs import BlobStore
 from bridge.config import Settings
-from bridge.fetch.responses import Page, contains_secret
+from bridge.fetch.responses import Page, contains_secret, max_age
 from bridge.index.markup import Status
 from bridge.index.simple_api import PageListing, Source
 from bridge.model import IndexFile
@@ -33,7 +33,6 @@ __all__ = ["ParsedPages"]
 _DIRECTORY = "pages"  # of the cache
 _FIELDS = tuple(name for name in IndexFile.__annotations__ if name not in {"project", "origin"})
 _CONTEXT = repr((1, __version__, _FIELDS))
-_MAX_AGE = regex(r"(?:\A|[\s,])max-age=(\d{1,9})(?:\Z|[\s,])")
 _ASKS = regex(r"no-store|no-cache|private|\bvary\b")
 
 
@@ -113,14 +112,13 @@ def _digest(content: bytes) -> bytes:
 def _freshness(headers: Mapping[str, str]) -> tuple[float, float]:
     """Until when a page is fresh, and for how many seconds at most; zeros if it must be asked for."""
     policy = headers.get("cache-control", "").lower()
-    age = _MAX_AGE.search(policy)
+    age = max_age(policy)
     if age is None or _ASKS.search(policy):
         return 0.0, 0.0
     with suppress(ValueError, TypeError, OverflowError):
         now = time.time()
         sent = min(parsedate_to_datetime(headers["date"]).timestamp(), now) if "date" in headers else now
-        lasts = float(age[1]) - float(headers.get("age", 0) or 0)
-        return sent + lasts, float(age[1])
+        return sent + age - float(headers.get("age", 0) or 0), age
     return 0.0, 0.0
 
 

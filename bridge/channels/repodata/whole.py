@@ -21,9 +21,8 @@ from bridge import fs
 from bridge.cache.blobs import BlobStore, cache_faults
 from bridge.channels.repodata.base_urls import invalid
 from bridge.errors import NetworkError, UnsafeInputError
-from bridge.fetch.responses import Response, offline_error, status_error, truncated, validator
+from bridge.fetch.responses import Response, max_age, offline_error, status_error, truncated, validator
 from bridge.secrets import masked
-from converters.deferred import regex
 
 if TYPE_CHECKING:
     from bridge.fetch.client import Client
@@ -35,7 +34,6 @@ _NAMES = ("repodata.json.zst", "repodata.json")
 _NOTHING = b"null"  # the note of a missing subdir
 _BLOCK = 1 << 18
 _MAX_WINDOW = 1 << 27
-_MAX_AGE = regex(r"(?:\A|[\s,])max-age=([0-9]{1,9})(?:\Z|[\s,])")
 _ABSENT = frozenset({400, 403, 404, 405, 410})  # answers of file servers for a missing compressed form
 
 
@@ -126,8 +124,8 @@ def _copy(first: bytes, blocks: Iterator[bytes], write: Callable[[bytes], int], 
 
 def _age(response: Response) -> float:
     policy = response.headers.get("cache-control", "").lower()
-    match = _MAX_AGE.search(policy)
-    return 0.0 if match is None or "no-cache" in policy or "no-store" in policy else min(float(match[1]), 86400.0)
+    age = max_age(policy)
+    return 0.0 if age is None or "no-cache" in policy or "no-store" in policy else min(age, 86400.0)
 
 
 def _decoded(response: Response, url: str, *, is_zstd: bool) -> Iterator[bytes]:
