@@ -56,9 +56,8 @@ def _reinstalled(view: View, distribution: Distribution) -> tuple[str, ...]:
     metadata = f"{distribution.path}/METADATA"
     broken = [each for each in view.state.defects if each.path.startswith(f"{distribution.path}/")]
     if any((each.id, each.path) == ("broken-record", metadata) for each in broken):
-        return delete(
-            view, metadata
-        )  # pip ends at it, whatever it is to do; without it, pip installs the project again.
+        # pip ends at it, whatever it is to do; without it, pip installs the project again.
+        return delete(view, metadata)
     # pip reads the RECORD of what it uninstalls, and ends at one that it cannot read.
     is_listed = all(each.path == metadata for each in broken)
     return _from_index(view, distribution, "--force-reinstall" if is_listed else "--ignore-installed")
