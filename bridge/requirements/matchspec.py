@@ -157,6 +157,11 @@ def parse_conda(text: str) -> CondaSpec:
         raise UsageError("invalid-matchspec", f"not a MatchSpec: {text!r}", context=(str(error),)) from error
     if spec.name is None:
         raise UsageError("invalid-matchspec", f"a MatchSpec without a name: {text!r}")
+    if spec.namespace:
+        # No client reads a namespace; without this, `numpy:1.2` asks for a package with the name 1.2.
+        problem = f"a MatchSpec with a namespace, which no channel has: {text!r}"
+        hint = f"write a version after `=` ({spec.namespace}=VERSION), a channel before `::`"
+        raise UsageError("invalid-matchspec", problem, hint=hint)
     return CondaSpec(
         text=text,
         name=str(getattr(spec.name, "normalized", spec.name)),

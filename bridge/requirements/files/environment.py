@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bridge.errors import UsageError
-from bridge.requirements.algebra import Requirement, conda_requirement
+from bridge.requirements.algebra import Requirement, conda_requirement, parse_pypi
 from bridge.requirements.files.constructs import Section, honoured, told
 from bridge.requirements.files.pip_format import PipLines
 from bridge.requirements.files.selectors import comment_selectors, selector_holds
@@ -122,7 +122,8 @@ class _Reading:
 
     def _conda(self, text: str, where: str) -> None:
         try:
-            self.asked.append(conda_requirement(text.strip()))
+            body = text.strip()
+            self.asked.append(parse_pypi(body) if body.startswith("pypi:") else conda_requirement(body))
         except UsageError as error:
             hint = "what is not a MatchSpec belongs into the `pip:` list"
             raise wrong(self.path, where, error.message, context=error.context, hint=hint) from error

@@ -24,7 +24,7 @@ from bridge.secrets import masked
 from converters.deferred import dataclass, regex
 from converters.wheel import parse_wheel_name
 
-__all__ = ["NO_LINK", "direct_requirement"]
+__all__ = ["NO_LINK", "absolute_path", "direct_requirement"]
 
 _FILES = (".whl", ".tar.gz", ".zip")
 _PACKAGES = (".conda", ".tar.bz2")
@@ -173,7 +173,7 @@ def _of_source(parts: _Parts, url: str, source: SourceLocation | None = None) ->
 def _of_path(parts: _Parts, base: Path) -> Requirement:
     location = parts.location
     try:
-        path = _resolve(location, base)
+        path = absolute_path(location, base)
     except ValueError as error:
         raise _wrong(parts.text, f"{masked(location)} is no URL: {error}") from error
     fragment = urlsplit(location).fragment if location.startswith("file:") else ""
@@ -217,10 +217,10 @@ def _of_folder(parts: _Parts, path: Path, fragment: str) -> Requirement:
     return parts.requirement(url, read_static(project).name or source.name or canonicalize_name(parts.name))
 
 
-def _resolve(location: str, base: Path) -> Path:
-    """The absolute path; of a `file:` URL that is relative (`file:dist/x.whl`), from `base` as well.
+def absolute_path(location: str, base: Path) -> Path:
+    """Return the absolute path; a relative path or `file:` URL (`file:dist/x.whl`) starts from `base`.
 
-    Raises `ValueError` for a malformed URL.
+    Raises `ValueError` for a malformed URL, and `UnsafeInputError` (`url-refused`) for the URL of another host.
     """
     if location.startswith("file:"):
         parts = urlsplit(location)

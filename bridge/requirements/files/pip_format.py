@@ -11,7 +11,7 @@ from pathlib import Path
 from bridge.config.builds import formats_of
 from bridge.errors import UnsafeInputError, UsageError
 from bridge.requirements.algebra import Requirement, parse_pypi
-from bridge.requirements.files.local import NO_LINK, direct_requirement
+from bridge.requirements.files.local import NO_LINK, absolute_path, direct_requirement
 from bridge.requirements.files.missing_paths import missing_path
 from bridge.requirements.files.pip_options import OptionParser, split_options
 from bridge.requirements.files.text import read_text
@@ -168,10 +168,13 @@ class PipLines:
             self._follow(value, path, where, is_constraint=True)
 
     def _follow(self, value: str, path: Path, where: int | str, *, is_constraint: bool) -> None:
-        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", value):
+        if re.match(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+://", value):
             hint = "download the file, look at it, and name the copy"
             raise wrong(path, where, f"a further file is read from the disk only, not from {value}", hint=hint)
-        further = path.absolute().parent / value
+        try:
+            further = absolute_path(value, path.absolute().parent)
+        except (UnsafeInputError, ValueError) as error:
+            raise wrong(path, where, f"{masked(value)} is not the URL of a file on this machine") from error
         if os.path.realpath(further) in self._open:
             raise wrong(path, where, f"{value} leads back to itself")
         if not further.is_file():

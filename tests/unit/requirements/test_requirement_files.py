@@ -217,6 +217,19 @@ def test_further_files_and_constraints(tmp_path: Path) -> None:
     assert found.find_links == (str(tmp_path / "sub/dist"),)
 
 
+@pytest.mark.parametrize(
+    "form", ["file:more.txt", "file:./more.txt", "file://{}/more.txt", "file://localhost{}/more.txt"]
+)
+def test_a_further_file_by_url(tmp_path: Path, form: str) -> None:
+    """Conda's documentation writes `-r file:NAME` (conda#10815); pip reads these forms too."""
+    write(tmp_path, "more.txt", "rich\n")
+    line = form.format(tmp_path)
+    pip_file = write(tmp_path, "requirements.txt", f"-r {line}\n-c {line}\n")
+    environment = write(tmp_path, "environment.yml", f"dependencies: [python, pip: ['-r {line}']]\n")
+    assert texts(read(pip_file, environ={})) == ["rich"]
+    assert texts(read(environment, environ={})) == ["python", "rich"]
+
+
 def test_files_that_lead_to_one_another(tmp_path: Path) -> None:
     path = write(tmp_path, "a.txt", "x\n-r b.txt\n")
     write(tmp_path, "b.txt", "y\n\n-r ./a.txt\n")
@@ -320,6 +333,14 @@ def test_environments(tmp_path: Path, case: str) -> None:
     assert texts(read(write(tmp_path, "e.yml", text), environ={})) == expected
 
 
+def test_an_entry_bound_to_an_ecosystem(tmp_path: Path) -> None:
+    path = write(tmp_path, "environment.yml", "dependencies: ['pypi:rich>=13', 'conda:numpy >=2']\n")
+    assert [(one.name, one.bound) for one in read(path, environ={}).requirements] == [
+        ("rich", "wheel"),
+        ("numpy", "conda"),
+    ]
+
+
 def test_what_does_nothing_in_an_environment_is_told(tmp_path: Path) -> None:
     text = "dependencies: [a]\nfoo: {A: b}\nplatforms: [osx-64]\ncategory: dev\n"
     found = read(write(tmp_path, "e.yml", text), environ={}, platform="linux-64")
@@ -383,6 +404,8 @@ ENVIRONMENT_ERRORS: dict[str, tuple[str, tuple[str, ...]]] = {
     "pip's and another": ("dependencies: [{pip: [x], npm: [x]}]\n", ("dependencies[0]",)),
     "pip's as a text": ("dependencies: [{pip: x}]\n", ("dependencies[0].pip", "list")),
     "pip's with a mapping": ("dependencies: [{pip: [{x: y}]}]\n", ("dependencies[0].pip[0]", "a mapping")),
+    "a colon before the version": ("dependencies: ['numpy:1.2']\n", ("dependencies[0]", "a namespace")),
+    "a file of another machine": ("dependencies: [{pip: [-r file://host/x.txt]}]\n", ("dependencies[0].pip[0]",)),
     "no MatchSpec": ("dependencies: ['numpy ==>> 2']\n", ("dependencies[0]", "numpy ==>> 2")),
     "pip's syntax": ("dependencies: ['torch @ https://h/x.whl']\n", ("dependencies[0]",)),
     "no PEP 508": ("dependencies: [a, {pip: [b, '=2']}]\n", ("dependencies[1].pip[1]", "=2")),
