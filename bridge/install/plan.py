@@ -32,7 +32,7 @@ from bridge.sdists.location import source_of
 from converters.record import Record
 from converters.target import Python, Target
 
-__all__ = ["diff", "is_same", "matching", "removal", "unaccounted", "with_extras", "with_unmanaged"]
+__all__ = ["diff", "is_installed", "is_same", "matching", "removal", "unaccounted", "with_extras", "with_unmanaged"]
 
 
 _SHOWN = 10  # names in one message
@@ -193,13 +193,9 @@ def _still_needed(name: str, users: Sequence[str]) -> NoSolutionError:
 
 def matching(state: PrefixState, name: str) -> list[Installed]:
     """Return the installed packages of a native name or a PyPI project. Raises `UsageError` (`not-installed`)."""
-    wanted = _canonical(name)
-    matches = [
-        installed
-        for installed in state.installed
-        if installed.record.name == name.lower() or wanted in installed.record.pypi_names[:1]
-    ] or [installed for installed in state.installed if _canonical(installed.record.name) == wanted]
+    matches = _matches(state, name)
     if not matches:
+        wanted = _canonical(name)
         others = [each for each in state.distributions if each.name == wanted]
         hint = f"see what is installed with: bridge list -p {quoted(state.prefix)}"
         if others and others[0].path.endswith(EGGS):
@@ -211,6 +207,20 @@ def matching(state: PrefixState, name: str) -> list[Installed]:
             )
         raise UsageError("not-installed", f"{name} is not installed in {state.prefix}", hint=hint)
     return matches
+
+
+def is_installed(state: PrefixState, name: str) -> bool:
+    """Whether a package of a native name or a PyPI project is installed."""
+    return bool(_matches(state, name))
+
+
+def _matches(state: PrefixState, name: str) -> list[Installed]:
+    wanted = _canonical(name)
+    return [
+        installed
+        for installed in state.installed
+        if installed.record.name == name.lower() or wanted in installed.record.pypi_names[:1]
+    ] or [installed for installed in state.installed if _canonical(installed.record.name) == wanted]
 
 
 class _Graph:

@@ -13,7 +13,7 @@ from bridge.secrets import public
 __all__ = ["write_requirements"]
 
 
-def write_requirements(content: Content, path: Path) -> Written:  # noqa: ARG001 - as each writer
+def write_requirements(content: Content, path: Path | None = None, *, has_hashes: bool = True) -> Written:  # noqa: ARG001 - as each writer
     """Return the pinned requirements of one platform. conda packages are named as comments.
 
     Raises `UsageError` (`lock-format`) for several platforms or environments.
@@ -33,10 +33,10 @@ def write_requirements(content: Content, path: Path) -> Written:  # noqa: ARG001
         lines += [f"--index-url {public(first)}", *(f"--extra-index-url {public(url)}" for url in others)]
     lines += [f"--find-links {public(place)}" for place in environment.find_links]
     wheels = sorted((each for each in packages if not isinstance(each, LockedConda)), key=lambda each: each.name)
-    without = [each.name for each in wheels if not each.sha256]
+    without = [each.name for each in wheels if not each.sha256] if has_hashes else []
     for each in wheels:
         assert isinstance(each, (LockedWheel, LockedSource))
-        lines.append(_line(each, is_mixed=bool(without)))
+        lines.append(_line(each, is_mixed=bool(without)) if has_hashes else _pin(each))
     if without:
         names = ", ".join(without)
         left_out.append(f"the hash of {names}, which nothing records: pip checks the others by the hash in their URL")
@@ -48,10 +48,14 @@ def _line(each: LockedWheel | LockedSource, *, is_mixed: bool) -> str:
 
     :param is_mixed: others have no hash. pip refuses `--hash` then, and verifies a hash in the URL.
     """
-    is_direct = not each.index or (isinstance(each, LockedWheel) and each.is_direct)
     if not each.sha256:
         return requirement_text(each)
     if is_mixed:
         return f"{named(each)} @ {each.url.partition('#')[0]}#sha256={each.sha256}"
-    text = requirement_text(each) if is_direct else f"{named(each)}=={each.version}"
-    return f"{text} \\\n    --hash=sha256:{each.sha256}"
+    return f"{_pin(each)} \\\n    --hash=sha256:{each.sha256}"
+
+
+def _pin(each: LockedWheel | LockedSource) -> str:
+    """Return the requirement of a project without its hash: by version, or by the URL that was asked for."""
+    is_direct = not each.index or (isinstance(each, LockedWheel) and each.is_direct)
+    return requirement_text(each) if is_direct else f"{named(each)}=={each.version}"

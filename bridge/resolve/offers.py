@@ -7,7 +7,7 @@ The order of candidates is that of `bridge.resolve.candidates.ranks`; between th
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 
 from packaging.utils import canonicalize_name
 
@@ -86,6 +86,17 @@ class Offers:
             return version is not None, version if version is not None else row[0]
 
         return sorted(rows.values(), key=newest, reverse=True)
+
+    def newest(self, limit: int | None) -> Offers:
+        """The offers of the newest versions only; `None`: of all."""
+        if limit is None:
+            return self
+        left = {id(offer) for _, conda, wheels in self.versions()[:limit] for offer in (*conda, *wheels)}
+        return replace(
+            self,
+            conda=tuple(each for each in self.conda if id(each) in left),
+            wheels=tuple(each for each in self.wheels if id(each) in left),
+        )
 
     def to_json(self) -> dict[str, object]:
         """The document of `bridge search --json` (`bridge/schemas/search.json`)."""

@@ -69,6 +69,18 @@ def test_a_format_that_was_written_is_read_as_the_same_packages(bridge: Bridge, 
         assert found == whole
 
 
+def test_hashes_are_left_out_where_nobody_wants_them(folder: Path) -> None:
+    bridge = Bridge.of_folder(folder)
+    ran = bridge("export", "-p", "env", "--no-hashes")
+    lines = [line for line in ran.out.splitlines() if not line.startswith(("#", "--"))]
+    assert [line.partition(" @ ")[0] for line in lines] == ["app", "dual", "toy"], ran.out
+    assert "sha256" not in ran.out
+    (folder / "own.txt").write_text(ran.out, "utf-8")
+    assert bridge("resolve", "-r", "own.txt").status == 0
+    ran = bridge("export", "-p", "env", "--no-hashes", "--format", "rattler")
+    assert (ran.status, "--format requirements" in ran.err) == (2, True), ran.err
+
+
 def test_builds_are_left_out_where_nobody_wants_them(folder: Path) -> None:
     bridge = Bridge.of_folder(folder)
     ran = bridge("export", "-p", "env", "--no-builds")

@@ -159,7 +159,7 @@ OTHERS = {
     "install -p ENV --cert x demo": "BRIDGE_CA_BUNDLE=VALUE",
     "install -p ENV --config-settings a=b demo": "./FILE.whl",
     "install -p ENV --ignore-requires-python demo": "bridge create -n NAME python=3.12",
-    "uninstall -p ENV -r FILE -y": "bridge remove NAME",
+    "uninstall -p ENV -r FILE -y": DOES,
     "list -p ENV --path lib": "-p DIR names the environment",
     "help install": DOES,
     "-V": DOES,
@@ -171,7 +171,7 @@ OTHERS = {
     "lock --python 3.12 -r FILE": "bridge lock python=3.12",
     "lock -n mine": "bridge export",
     "sync -p ENV --all-extras": "--extra NAME",
-    "export -p ENV --no-hashes": "bridge list --json",
+    "export -p ENV --no-hashes": DOES,
     "tree -p ENV -d 1": DOES,
     "tree -p ENV --reverse --package demo": DOES,
     "tree -p ENV --outdated": "bridge outdated",
@@ -300,3 +300,16 @@ def test_formats_have_their_usual_names(tmp_path: Path, packages: Path) -> None:
     ):
         ran = bridge("export", "-p", "env", "--format", name)
         assert (ran.status, word in ran.out) == (0, True), ran.err
+
+
+def test_what_a_file_names_is_removed_where_it_is_installed(tmp_path: Path) -> None:
+    """Whatever its marker, as with pip."""
+    for name in ("demo", "other", "stays"):
+        install_record(tmp_path / "env", name, "1.0", requested_specs=[name])
+    (tmp_path / "requirements.txt").write_text("demo>=0.5\nnowhere\nother; sys_platform == 'win32'\n")
+    bridge = Bridge.of_folder(tmp_path)
+    ran = bridge("remove", "-p", "env", "--file", "requirements.txt")
+    assert (ran.status, "not installed, so not removed: nowhere" in ran.err) == (0, True), ran.err
+    assert [each["name"] for each in bridge("list", "-p", "env", "--json").document["packages"]] == ["stays"]
+    ran = bridge("remove", "-p", "env")
+    assert (ran.status, "bridge remove -r FILE" in ran.err) == (2, True), ran.err

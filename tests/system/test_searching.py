@@ -57,6 +57,17 @@ def test_both_ecosystems_stand_side_by_side(bridge: Bridge) -> None:
     assert lines[3] == ["2.0", "1", "(+1)", "channel", "1", "wheel", "wheels", "<-", "conda"]
 
 
+def test_a_limit_shows_the_newest_versions_and_what_is_taken(bridge: Bridge) -> None:
+    ran = bridge("search", "both", "--limit", "1")
+    assert [line.split()[0] for line in ran.out.splitlines()] == ["version", "4.0", "2.0"]
+    assert "2 older versions" in ran.err
+    document = bridge("search", "both", "-l", "1", "--json").document
+    validate(document, "search")
+    assert ([each["version"] for each in document["wheel"]], document["conda"]) == (["4.0"], [])
+    ran = bridge("search", "*e*", "--limit", "1")
+    assert (ran.out, "1 more name" in ran.err) == ("free\n", True), ran.err
+
+
 def test_the_document_has_every_offer(bridge: Bridge) -> None:
     document = bridge("search", "both", "--json").document
     validate(document, "search")
@@ -140,6 +151,12 @@ def test_outdated_names_who_holds_back(env: Path, bridge: Bridge) -> None:
         ("free", "1.0", "1.5", "2.0", ["the pin free <2"]),
         ("leaf", "1.0", None, "2.0", ["your request leaf=1.0", "top 1.0 needs leaf <2"]),
     ]
+    document = bridge("outdated", "-p", env, "leaf", "--json").document
+    assert [name for name, *_ in held(document)] == ["leaf"]
+    ran = bridge("outdated", "-p", env, "free", "--quiet")
+    assert [line.split()[0] for line in ran.out.splitlines()] == ["package", "free"]
+    ran = bridge("outdated", "-p", env, "nonsense")
+    assert (ran.status, "nonsense is not installed" in ran.err) == (2, True), ran.err
     lines = bridge("outdated", "-p", env).out.splitlines()
     assert lines[0].split() == ["package", "installed", "update", "newest", "from", "held", "back", "by"]
     assert len(lines) == 3

@@ -84,12 +84,21 @@ def update(path: Path, names: Sequence[str], session: Session, *, is_dry_run: bo
     return _solved(path, Request(requirements=()), session, updating, is_dry_run=is_dry_run)
 
 
-def remove(path: Path, names: Sequence[str], session: Session, *, is_dry_run: bool = False) -> AppliedPlan:
-    """Remove packages, those installed by pip too, and what was installed only for them. Needs no network."""
+def remove(
+    path: Path, names: Sequence[str], session: Session, *, listed: Sequence[str] = (), is_dry_run: bool = False
+) -> AppliedPlan:
+    """Remove packages, those installed by pip too, and what was installed only for them. Needs no network.
+
+    :param listed: names of requirement files, which need not be installed: they are for every platform and python.
+    """
 
     def planned() -> tuple[PrefixState, Plan, Sources]:
         state = prefix.require(path, is_brief=True, cache=session.settings.cache_dir)
-        plan = plans.removal(plans.with_unmanaged(state), session.target, names)
+        whole = plans.with_unmanaged(state)
+        there = [name for name in listed if plans.is_installed(whole, name)]
+        if absent := ", ".join(sorted({*listed} - {*there})):
+            session.tell(f"not installed, so not removed: {absent}")
+        plan = plans.removal(whole, session.target, [*names, *there])
         unmanaged = [old for old in leaving(plan) if old not in state.installed]
         return (
             replace(state, installed=(*state.installed, *unmanaged)),

@@ -22,6 +22,7 @@ from bridge.lock.environment_yml import environment_document
 from bridge.lock.formats import format_of, write
 from bridge.lock.installed import asked_for, environment_of
 from bridge.lock.outcome import Outcome
+from bridge.lock.requirements_txt import write_requirements
 from bridge.paths import quoted
 from bridge.requirements.files.locks.reading import read_lock
 from bridge.requirements.locked import Locked, LockedConda, LockedEnvironment
@@ -40,6 +41,7 @@ class Exporting:
     """What `bridge export` was asked to do.
 
     :param has_builds: conda packages are pinned by version and build, not by version alone.
+    :param has_hashes: whether a requirements.txt has the hash of each file.
     :param platforms: of a lock: those to take; empty: all. `environment`: of a lock.
     """
 
@@ -47,6 +49,7 @@ class Exporting:
     format: Format | None = None
     is_from_history: bool = False
     has_builds: bool = True
+    has_hashes: bool = True
     platforms: tuple[str, ...] = ()
     environment: str | None = None
 
@@ -63,7 +66,9 @@ class Exporting:
     def form(self) -> Format:
         if self.format is not None:
             return self.format
-        return "environment" if self.output == "-" else format_of(self.path)
+        if self.output != "-":
+            return format_of(self.path)
+        return "environment" if self.has_hashes else "requirements"
 
 
 def export(path: Path, asked: Exporting, session: Session) -> Outcome:
@@ -144,6 +149,9 @@ def _write(asked: Exporting, content: Content, lacking: Sequence[str], session: 
     """Write in the format asked for. Raises `UsageError` (`lock-format`)."""
     if not asked.has_builds and (asked.is_bill or asked.form != "environment"):
         raise UsageError("lock-format", "--no-builds writes an environment.yml", hint="leave out --format, or -o FILE")
+    if not asked.has_hashes and (asked.is_bill or asked.form != "requirements"):
+        hint = "add --format requirements; the other formats are locks, which need their hashes"
+        raise UsageError("lock-format", "--no-hashes writes a requirements.txt", hint=hint)
     if asked.is_bill:
         data = bill(content, asked.path.name, stated_time(), session.names(()), session.target)
         return _written(asked, content, data.decode("utf-8"), lacking)
@@ -158,7 +166,7 @@ def _write(asked: Exporting, content: Content, lacking: Sequence[str], session: 
             for each in content.environments
         )
         shown = replace(content, environments=environments)
-    written = write(shown, asked.path, asked.form)
+    written = write(shown, asked.path, asked.form) if asked.has_hashes else write_requirements(shown, has_hashes=False)
     return _written(asked, content, written.text, (*lacking, *written.left_out))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from bridge.cli.commands.request import Request
 from bridge.cli.session import Session
 from bridge.errors import UsageError
 from bridge.install.frozen_and_pinned import pins
+from bridge.install.plan import matching
 from bridge.model import Change, Installed, PrefixState
 from bridge.requirements import algebra
 from bridge.requirements.names import name_of
@@ -64,21 +65,23 @@ class Outdated:
         return {"prefix": str(self.prefix), "packages": [each.to_json() for each in self.packages]}
 
 
-def outdated(path: Path, session: Session) -> Outdated:
-    """Plan an update of everything, and compare it with the newest versions. Changes nothing.
+def outdated(path: Path, session: Session, names: Sequence[str] = ()) -> Outdated:
+    """Plan an update of the named packages, or of all, and compare it with the newest versions. Changes nothing.
 
     Raises `UsageError`, `NoSolutionError` and `NetworkError`.
     """
     state = prefix.require(path)
     sources = sources_of(session, state)
-    plan = plan_change(state, Request(requirements=()), sources, {each.meta_path for each in state.installed})
+    chosen = [each for name in names for each in matching(state, name)] if names else state.installed
+    shown = {each.meta_path for each in chosen}
+    plan = plan_change(state, Request(requirements=()), sources, shown)
     updates = {each.old.meta_path: each.new.record for each in plan.operations if isinstance(each, Change)}
     after = [updates.get(each.meta_path, each.record) for each in state.installed]
     session.warnings.clear()  # They are about the update, which is not made.
     catalog = session.catalog(sources.channels, sources.names)
     case = _Case(state=state, catalog=catalog, after=after)
     rows = []
-    for installed in state.installed:
+    for installed in (each for each in state.installed if each.meta_path in shown):
         newest = case.newest(installed)
         if newest is None:
             continue

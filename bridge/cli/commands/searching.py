@@ -16,9 +16,10 @@ from bridge.secrets import masked
 from converters.deferred import dataclass
 from converters.record import Record
 
-__all__ = ["FoundNames", "rows", "search", "search_names"]
+__all__ = ["SHOWN", "FoundNames", "rows", "search", "search_names"]
 
-_SHOWN = 15  # versions
+SHOWN = 15
+"""How many versions the table shows unless something else is asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,7 @@ def search(text: str, session: Session, path: Path | None) -> Offers:
     return offered
 
 
-def search_names(pattern: str, session: Session, path: Path | None) -> FoundNames:
+def search_names(pattern: str, session: Session, path: Path | None, limit: int | None = None) -> FoundNames:
     """The conda packages whose names match a pattern (`*numpy*`). Indexes have no search. Raises as `search`."""
     state = _state(path, session.settings.cache_dir)
     channels = session.channels(state)
@@ -67,7 +68,9 @@ def search_names(pattern: str, session: Session, path: Path | None) -> FoundName
             context=(f"channels: {', '.join(map(short, channels.texts))}",),
         )
     session.tell_once(["package indexes cannot be searched by a pattern; only channels were"])
-    return FoundNames(text=pattern, names=tuple(names))
+    if limit is not None and len(names) > limit:
+        session.tell(f"… and {(left := len(names) - limit)} more name{'s' * (left > 1)}")
+    return FoundNames(text=pattern, names=tuple(names[:limit]))
 
 
 def _state(path: Path | None, cache: Path) -> PrefixState | None:
@@ -96,11 +99,14 @@ def _unknown(requirement: algebra.Requirement, channels: Sequence[str], session:
     )
 
 
-def rows(offered: Offers, *, is_whole: bool) -> tuple[list[tuple[str, str, str, str]], int]:
-    """The rows of the table, and how many versions are left out: version, conda, index, remark."""
+def rows(offered: Offers, limit: int | None) -> tuple[list[tuple[str, str, str, str]], int]:
+    """The rows of the table, and how many versions are left out: version, conda, index, remark.
+
+    :param limit: how many versions; `None`: all. The one that would be taken is shown besides.
+    """
     versions = offered.versions()
-    shown = versions if is_whole else versions[:_SHOWN]
-    if offered.taken is not None and not is_whole and all(offered.taken not in (*row[1], *row[2]) for row in shown):
+    shown = versions[:limit]
+    if offered.taken is not None and all(offered.taken not in (*row[1], *row[2]) for row in shown):
         shown += [row for row in versions if offered.taken in (*row[1], *row[2])]
     table = []
     for version, conda, wheels in shown:

@@ -95,18 +95,29 @@ def update(names: Sequence[str], dry_run: bool, **options: object) -> None:
 
 
 @cli.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME…", shell_complete=installed_names)
+@click.argument("names", nargs=-1, metavar="[NAME…]", shell_complete=installed_names)
+@click.option("-r", "--requirements-file", "--file", "files", multiple=True, metavar="FILE", type=click.Path(),
+              help="Remove what FILE names, if it is installed.")  # fmt: skip
 @prefix
 @locked_sources
 @changing
 @output
-def remove(names: Sequence[str], dry_run: bool, **options: object) -> None:
-    """Remove NAME… and the packages that were installed only for them."""
+def remove(names: Sequence[str], files: Sequence[str], dry_run: bool, **options: object) -> None:
+    """Remove NAME…, or what FILE names, and the packages that were installed only for them."""
     from bridge.cli.commands import changes
 
+    if not names and not files:
+        raise UsageError("usage", "no packages are named", hint="bridge remove NAME…, or bridge remove -r FILE")
     run = begin(options)
+    listed: Sequence[str] = ()
+    if files:
+        from bridge.cli.commands.request import read_request
+        from bridge.prefix.platform import platform_of
+
+        read = read_request(Words(files=files), run.settings.platform or platform_of(run.prefix))
+        listed = [each.name for each in read.requirements]
     with run.session() as session:
-        applied = changes.remove(run.prefix, names, session, is_dry_run=dry_run)
+        applied = changes.remove(run.prefix, names, session, listed=listed, is_dry_run=dry_run)
     show_applied(run, applied, dry_run)
 
 

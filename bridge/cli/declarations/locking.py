@@ -104,6 +104,7 @@ def lock_(
               " means, else environment).")  # fmt: skip
 @click.option("--from-history", is_flag=True, help="Only what was requested, as it was requested.")
 @click.option("--no-builds", is_flag=True, help="Pin conda packages by version, without the build (environment.yml).")
+@click.option("--no-hashes", is_flag=True, help="Leave out the hashes (requirements.txt).")
 @click.option("--environment", metavar="NAME", help="Of a lock: one of its environments.")
 @exported_sources
 @output
@@ -113,6 +114,7 @@ def export(
     form: str | None,
     from_history: bool,
     no_builds: bool,
+    no_hashes: bool,
     environment: str | None,
     platforms: Sequence[str],
     **options: object,
@@ -131,6 +133,7 @@ def export(
         format=cast("Format | None", form),
         is_from_history=from_history,
         has_builds=not no_builds,
+        has_hashes=not no_hashes,
         platforms=tuple(platforms),
         environment=environment,
     )

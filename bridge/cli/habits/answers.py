@@ -60,7 +60,6 @@ OPTIONS: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
     (_CHANGES, ("--download-only",), "bridge lock REQ…, then bridge fetch LOCK -o DIR; --dry-run only shows the plan"),
     (("remove",), ("--all", "-a"), "bridge env remove removes a whole environment"),
     (("remove",), ("--force", "--force-remove"), _WHOLE),
-    (("remove",), ("-r", "--requirement"), "bridge remove NAME…"),
     (("remove",), ("--group",), "edit the project's file, then: bridge lock, bridge sync"),
     (("remove",), ("--features",), "bridge remove NAME…"),
     (
@@ -168,9 +167,7 @@ OPTIONS: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
         "--extra NAME and --group NAME choose, for each NAME",
     ),
     (("lock",), ("--kind", "-k"), "--format NAME"),
-    (("export",), ("--no-hashes", "--without-hashes"), "bridge list --json; a list of requirements always has hashes"),
     (("search",), ("--envs", "--envs-only"), "bridge env list, then bridge list -n NAME"),
-    (("search",), ("--limit", "-l"), "bridge search NAME shows all; a bound shows fewer: 'NAME>=2'"),
     (("tree",), ("--outdated",), "bridge outdated"),
     (
         ("tree",),

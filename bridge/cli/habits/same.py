@@ -26,6 +26,8 @@ EQUAL: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
     (_SOLVES, ("--prerelease allow",), "--pre"),
     (("create", "install", "lock", "resolve"), ("--requirement", "--requirements", "--manifest-path"), "-r"),
     (("lock",), ("-f",), "-r"),
+    (("remove",), ("--requirement", "--requirements"), "-r"),
+    (("export",), ("--without-hashes",), "--no-hashes"),
     (("lock",), ("-U", "--upgrade-all"), "--upgrade=*"),
     (("lock",), ("-P", "--upgrade-package", "--update"), "--upgrade"),
     (("lock",), ("--locked",), "--check"),
