@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from bridge.audit.finding import LEVELS, Finding, Report, grouped, is_fixable
@@ -122,11 +122,17 @@ def reason_lines(reasons: Reasons, *, is_detailed: bool) -> Iterator[str]:
             yield "  no package requires it"
         yield f"  provides {safe(', '.join(row.pypi_names) or 'no PyPI project')} ({reason.rests_on})"
         for publisher in row.attestations:
-            yield f"  attested by {safe(' '.join(publisher.values()))}"
+            yield f"  attested by {safe(_named(publisher))}"
         for publisher in row.wheel_attestations:
-            yield f"  made from a wheel of {safe(' '.join(publisher.values()))}, says its channel"
+            yield f"  made from a wheel of {safe(_named(publisher))}, says its channel"
         for sentence in (reason.because, *reason.left_out):
             yield f"  {safe(sentence)}"
+
+
+def _named(publisher: Mapping[str, str]) -> str:
+    """Return a publisher and, of a conda package, the channel that its attestation is for."""
+    text = " ".join(value for key, value in publisher.items() if key != "channel")
+    return f"{text} for {masked(publisher['channel'])}" if "channel" in publisher else text
 
 
 def _chains(reason: Reason, *, is_detailed: bool) -> Iterator[str]:

@@ -10,11 +10,14 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
+
+from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
 from bridge.config.policy.rules import Publisher
 from bridge.errors import BridgeError, IntegrityError, UnsafeInputError, UsageError
@@ -29,6 +32,7 @@ __all__ = ["CONDA", "Attestations", "provenance_of"]
 
 _LIMIT = 4 << 20  # bytes; one attestation has ten thousand
 _PAYLOAD = "application/vnd.in-toto+json"
+_STATEMENT = "https://in-toto.io/Statement/v1"
 CONDA = "https://schemas.conda.org/attestations-publish-1.schema.json"
 """The type of a statement of who published a conda package (CEP 27)."""
 # Who issues identities -> its name, and where the source code of its users is.
@@ -139,35 +143,44 @@ class Attestations:
         for bundle in library.Provenance.model_validate_json(data).attestation_bundles:
             for each in bundle.attestations:
                 policy = bundle.publisher._as_policy()
-                predicate = self._predicate(each.to_bundle(), policy, name, sha256)
-                if predicate in {str(known.value) for known in library.AttestationType}:
+                statement = self._statement(each.to_bundle(), policy, name)
+                _check_subject(statement, name, sha256)
+                if statement.get("predicateType") in {str(known.value) for known in library.AttestationType}:
                     publishers.append(_publisher(bundle.publisher))
         return publishers
 
     def _signers(self, data: bytes, name: str, sha256: str) -> list[Publisher]:
-        """Return who signed a sidecar's bundles, by their certificates."""
+        """Return who signed a sidecar's bundles, by their certificates.
+
+        One valid bundle is enough: others may be of a newer Sigstore, or statements of another kind.
+        """
         documents = json.loads(data)
         if not isinstance(documents, list) or not documents:
             raise _invalid(name, "its attestations are no JSON array of bundles")
         models = import_module("sigstore.models")
-        signers = []
+        _ = self._verifier  # what is wrong with the trust root is told before
+        signers: list[Publisher] = []
+        problems: list[Exception] = []
         for each in documents:
             seen = _Seen()
-            if self._predicate(models.Bundle.from_json(json.dumps(each)), seen, name, sha256) == CONDA:
-                signers.append(seen.publisher)
+            try:
+                statement = self._statement(models.Bundle.from_json(json.dumps(each)), seen, name)
+                if statement.get("predicateType") == CONDA:
+                    _check_subject(statement, name, sha256)
+                    signers.append(replace(seen.publisher, channel=_target(statement, name)))
+            except Exception as error:  # noqa: BLE001 - the libraries raise many kinds
+                problems.append(error)
+        if problems and not signers:
+            raise problems[0]
         return signers
 
-    def _predicate(self, bundle: object, policy: object, name: str, sha256: str) -> str:
-        """Verify a bundle, and return the type of its statement, which is about exactly this file."""
+    def _statement(self, bundle: object, policy: object, name: str) -> Mapping[str, Any]:
+        """Verify a bundle, and return its statement (in-toto)."""
         kind, payload = self._verifier.verify_dsse(bundle, policy)
         statement = json.loads(payload) if kind == _PAYLOAD else None
-        subjects = statement.get("subject") if isinstance(statement, Mapping) else None
-        if not isinstance(statement, Mapping) or not isinstance(subjects, list) or len(subjects) != 1:
-            raise _invalid(name, "its attestation is no statement about one file")
-        subject = subjects[0]
-        if subject["name"] != name or subject["digest"].get("sha256") != sha256:
-            raise _invalid(name, f"its attestation is about another file: {subject['name']}")
-        return str(statement.get("predicateType"))
+        if not isinstance(statement, Mapping) or statement.get("_type") != _STATEMENT:
+            raise _invalid(name, "its attestation is no statement of in-toto")
+        return statement
 
     @cached_property
     def _verifier(self) -> Any:  # noqa: ANN401 - of a library that may be absent
@@ -223,6 +236,46 @@ def _publisher(publisher: object) -> Publisher:
         environment=text("environment"),
         email=text("email"),
     )
+
+
+def _check_subject(statement: Mapping[str, Any], name: str, sha256: str) -> None:
+    """Check that a statement is about exactly this file. Raises `IntegrityError`."""
+    subjects = statement.get("subject")
+    if not isinstance(subjects, list) or len(subjects) != 1:
+        raise _invalid(name, "its attestation is no statement about one file")
+    subject = subjects[0]
+    if _parsed(subject["name"]) != _parsed(name) or subject["digest"].get("sha256") != sha256:
+        raise _invalid(name, f"its attestation is about another file: {subject['name']}")
+
+
+def _parsed(name: str) -> object:
+    """Return what a file's name states: indexes rename wheels, to another order of tags for one."""
+    try:
+        return parse_wheel_filename(name) if name.endswith(".whl") else parse_sdist_filename(name)
+    except ValueError:  # of a conda package
+        return name
+
+
+def _target(statement: Mapping[str, Any], name: str) -> str:
+    """Return the channel that a conda package was published for; empty: the statement names none (CEP 27).
+
+    Raises `IntegrityError` for what CEP 27 does not permit.
+    """
+    predicate = statement.get("predicate")
+    if predicate is None:
+        return ""
+    target = predicate.get("targetChannel") if isinstance(predicate, Mapping) else None
+    if not isinstance(target, str) or not 0 < len(target) <= 2083 or target.endswith("/") or not _is_url(target):
+        raise _invalid(name, "its attestation names no URL of a channel (targetChannel)")
+    return target
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return bool(parts.scheme and (parts.netloc or parts.scheme == "file")) and text.isprintable() and " " not in text
 
 
 def _text(extension: Any) -> str:  # noqa: ANN401 - of `cryptography`

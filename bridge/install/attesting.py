@@ -84,5 +84,6 @@ def breaches_of(records: Iterable[Record], policy: Policy, names: NameMap) -> It
                 for each in kept_attestations(record)
                 if (kept_publisher := Publisher.of_json(each)) is not None
             ]
-            if problem := attestation_problem(kept, publisher, is_conda=record.ecosystem == "conda"):
+            channel = record.origin if record.ecosystem == "conda" else None
+            if problem := attestation_problem(kept, publisher, channel):
                 yield rules.breach(rule, record.label, f"{record.label} {problem}")

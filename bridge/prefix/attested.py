@@ -16,7 +16,7 @@ __all__ = [
     "with_wheel_attestations",
 ]
 
-_KEYS = ("publisher", "repository", "workflow", "environment", "email")
+_KEYS = ("publisher", "repository", "workflow", "environment", "email", "channel")
 
 ATTESTATIONS = "attestations"
 """The key of a conda-meta record with the publishers whose attestations were verified when it was installed."""

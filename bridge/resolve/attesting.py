@@ -38,21 +38,20 @@ class Demands:
 
         :param projects: that it provides beside those it names.
         """
-        names, is_conda = names_of(record, projects), record.ecosystem == "conda"
-        return self._judged(names, record.label, lambda each: each.of(record), is_conda=is_conda)
+        channel = record.origin if record.ecosystem == "conda" else None
+        return self._judged(names_of(record, projects), record.label, lambda each: each.of(record), channel)
 
     def of_file(self, file: IndexFile) -> Attested | None:
         """The same for a file of an index."""
         names = (canonicalize_name(file.project),)
-        return self._judged(names, file.filename, lambda each: each.of_file(file), is_conda=False)
+        return self._judged(names, file.filename, lambda each: each.of_file(file), None)
 
     def _judged(
         self,
         names: Sequence[str],
         label: str,
         verify: Callable[[Attestations], tuple[Publisher, ...]],
-        *,
-        is_conda: bool,
+        channel: str | None,
     ) -> Attested | None:
         rules = self._policy.publishers(names)
         publishers: tuple[Publisher, ...] = ()
@@ -60,6 +59,6 @@ class Demands:
         for file, rule, wanted in rules:
             root = file.trusted_root
             publishers = verify(self._verifying.setdefault(root, Attestations(self._client, root)))
-            if problem := attestation_problem(publishers, wanted, is_conda=is_conda):
+            if problem := attestation_problem(publishers, wanted, channel):
                 breaches.append(file.breach(rule, label, f"{label} {problem}"))
         return Attested(publishers=publishers, breaches=tuple(breaches)) if rules else None

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
+from bridge.config.policy.places import normal_place
 from bridge.model import IndexFile
 from bridge.prefix.attested import ADVERTISED
 from bridge.requirements.algebra import Requirement
 from bridge.sdists.location import source_of
+from bridge.secrets import masked
 from converters.names import Provided
 from converters.record import Record
 
@@ -64,19 +66,35 @@ def names_of(record: Record, projects: Iterable[str] = ()) -> tuple[str, ...]:
     return _names(record.name, *record.pypi_names, *projects)
 
 
-def attestation_problem(publishers: Sequence[Publisher], wanted: Publisher, *, is_conda: bool) -> str | None:
+def attestation_problem(publishers: Sequence[Publisher], wanted: Publisher, channel: str | None) -> str | None:
     """Return why verified attestations are not enough for a rule; `None`: they are.
 
     An index vouches for the publishers of its projects. Nobody does so for the signers of conda packages, so the rule
-    has to name one.
+    has to name one. What a signer published for one channel is refused from another one (CEP 27), unless the rule
+    names that channel: a package of a channel for tests must not pass for a release.
+
+    :param channel: that serves a conda package; `None`: it is a wheel.
     """
     if not publishers:
         return "has no attestation"
-    if is_conda and wanted.is_anybody:
+    if channel is not None and wanted.is_anybody:
         return "is a conda package, for which the rule must name the publisher's repository or email"
-    if not any(map(wanted.admits, publishers)):
-        return f"is attested by {', '.join(map(str, dict.fromkeys(publishers)))}, and not by {wanted}"
-    return None
+    admitted = [each for each in publishers if wanted.admits(each)]
+    if not admitted:
+        return f"is attested by {', '.join(dict.fromkeys(map(str, publishers)))}, and not by {wanted}"
+    return None if channel is None else _channel_problem({each.channel for each in admitted}, wanted.channel, channel)
+
+
+def _channel_problem(targets: Collection[str], wanted: str, channel: str) -> str | None:
+    """Return why none of the channels of attestations is the right one; an empty one: its statement names none."""
+    shown = ", ".join(masked(each) for each in sorted(targets) if each) or "no channel"
+    if wanted:
+        if normal_place(wanted) in map(normal_place, targets):
+            return None
+        return f"is attested for {shown}, and not for {masked(wanted)}"
+    if "" in targets or normal_place(channel) in map(normal_place, targets):
+        return None
+    return f"is attested for {shown}, and comes from {masked(channel)}; a rule for a mirror has `channel`"
 
 
 def _subject_of_file(file: IndexFile, policy: Policy) -> Subject:

@@ -146,7 +146,8 @@ class OwnSigstore:
 
     def sidecar(self, file: Path, repository: str, workflow: str = "release.yml", **more: str) -> bytes:
         """The sidecar of a conda package (CEP 27, CEP 50)."""
-        signed = self._signed(_statement(file, CONDA, **more), repository, workflow)
+        kind = more.pop("kind", CONDA)
+        signed = self._signed(_statement(file, kind, **more), repository, workflow)
         bundle = {
             "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
             "verificationMaterial": {
@@ -302,14 +303,14 @@ class OwnServers:
         self._server.server_close()
 
 
-def _statement(file: Path, predicate: str, *, name: str = "", sha256: str = "") -> bytes:
+def _statement(file: Path, kind: str, *, name: str = "", sha256: str = "", target: str | None = None) -> bytes:
     digest = {"sha256": sha256 or hashlib.sha256(file.read_bytes()).hexdigest()}
     return json.dumps(
         {
             "_type": "https://in-toto.io/Statement/v1",
             "subject": [{"name": name or file.name, "digest": digest}],
-            "predicateType": predicate,
-            "predicate": None,
+            "predicateType": kind,
+            "predicate": None if target is None else {"targetChannel": target},
         }
     ).encode()
 

@@ -49,9 +49,11 @@ class World:
         wheel = make_wheel(self.folder / "wheels", "core", "1.0")
         self.publish("core", "1.0", self.sigstore.provenance(wheel, repository, **more))
 
-    def attested_package(self, name: str) -> None:
+    def attested_package(self, name: str, **more: str) -> None:
         package = make_conda(self.folder / "channel", name, "1.0")
-        sidecar = self.sigstore.sidecar(package, "acme/core")
+        self.advertise(package, self.sigstore.sidecar(package, "acme/core", **more))
+
+    def advertise(self, package: Path, sidecar: bytes) -> None:
         digest = hashlib.sha256(sidecar).hexdigest()
         package.with_name(f"{package.name}.sigs.{digest}").write_bytes(sidecar)
         (self.folder / "advertised.json").write_text(json.dumps({package.name: digest}))
@@ -240,6 +242,71 @@ def test_a_sidecar_that_was_exchanged_is_refused(world: World) -> None:
     assert "has not the hash that the channel states" in world.refused("create", "-p", "env", "tool", status=5)
     sidecar.unlink()
     assert "announces an attestation that is not there" in world.refused("create", "-p", "env", "tool", status=5)
+
+
+def test_a_conda_package_is_attested_for_its_channel(world: World) -> None:
+    own = (world.folder / "channel").as_uri()
+    for target in (own, "https://example.com/staging"):
+        world.attested_package("tool", target=target)
+        world.index_channel()
+        world.rule('[attestations]\ntool = {repository = "acme/core"}')
+        if target.startswith("file"):
+            world.done("create", "-p", "env", "tool", "--dry-run")
+            continue
+        error = world.refused("create", "-p", "env", "tool", status=3)
+        assert f"tool-1.0-0 is attested for {target}, and comes from " in error
+        assert "a rule for a mirror has `channel`" in error
+    world.rule('[attestations]\ntool = {repository = "acme/core", channel = "https://example.com/other"}')
+    error = world.refused("create", "-p", "env", "tool", status=3)
+    assert "is attested for https://example.com/staging, and not for https://example.com/other" in error
+    world.rule('[attestations]\ntool = {repository = "acme/core", channel = "https://example.com/staging/"}')
+    world.done("create", "-p", "env", "tool")
+    (package,) = world.done("list", "-p", "env", "--json").document["packages"]
+    assert package["attestations"][0]["channel"] == "https://example.com/staging"
+    assert (
+        "attested by GitHub acme/core release.yml for https://example.com/staging"
+        in world.done("why", "-p", "env", "tool").out
+    )
+    assert world.done("policy", "check", "env", "--json").document["breaches"] == []
+    world.rule('[attestations]\ntool = {repository = "acme/core"}')
+    assert len(world.bridge("policy", "check", "env", "--json").document["breaches"]) == 1
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "https://example.com/",
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ("", "example", "https://a b/c")),
+    ],
+)
+def test_a_channel_of_an_attestation_is_a_url(world: World, target: str) -> None:
+    world.attested_package("tool", target=target)
+    world.index_channel()
+    world.rule('[attestations]\ntool = {repository = "acme/core"}')
+    assert "names no URL of a channel" in world.refused("create", "-p", "env", "tool", status=5)
+
+
+def test_one_valid_attestation_of_several_is_enough(world: World) -> None:
+    package = next((world.folder / "channel").rglob("tool-*.conda"))
+    own = json.loads(world.sigstore.sidecar(package, "acme/core"))
+    foreign = json.loads(OwnSigstore().sidecar(package, "acme/core"))
+    of_others = json.loads(
+        world.sigstore.sidecar(package, "acme/core", kind="https://slsa.dev/provenance/v1", name="x")
+    )
+    world.rule('[attestations]\ntool = {repository = "acme/core"}')
+    for documents, status in (([*foreign, *own], 0), ([*of_others, *own], 0), (of_others, 3), ([*foreign, {}], 5)):
+        world.advertise(package, json.dumps(documents).encode())
+        world.index_channel()
+        assert world.bridge("create", "-p", "env", "tool", "--dry-run").status == status
+
+
+def test_a_wheel_may_have_its_tags_in_another_order(world: World) -> None:
+    wheel = make_wheel(world.folder / "wheels", "core", "1.0", tag="py2.py3-none-any")
+    provenance = world.sigstore.provenance(wheel, "acme/core", name="core-1.0-py3.py2-none-any.whl")
+    world.index.add(f"/integrity/{wheel.name}", provenance, content_type="application/json")
+    world.index.publish(wheel, facts={"provenance": f"{world.index.url}/integrity/{wheel.name}"})
+    world.rule(OF_CORE)
+    world.done("create", "-p", "env", "python", "pypi:core", "--dry-run")
 
 
 def test_attestations_go_along_with_a_conversion(world: World) -> None:

@@ -29,7 +29,7 @@ _KEYS = (
 )  # fmt: skip
 _LICENSES = ("allow", "deny", "exceptions", "unknown")
 _PUBLISHER = {"publisher": "kind", "repository": "repository", "workflow": "workflow", "environment": "environment",
-              "email": "email"}  # fmt: skip
+              "email": "email", "channel": "channel"}  # fmt: skip
 
 
 def read_policy(named: Sequence[Path], candidates: Iterable[Path], now: float) -> Policy | None:
@@ -279,4 +279,7 @@ class _Reader:
         texts = {name: self.texts(f"{key}.{name}", value) for name, value in rule.items()}
         if any(len(each) != 1 for each in texts.values()):
             self.wrong(key, "one text was expected for each key")
-        return Publisher(**{_PUBLISHER[name]: each[0] for name, each in texts.items()})
+        publisher = Publisher(**{_PUBLISHER[name]: each[0] for name, each in texts.items()})
+        if publisher.channel and "://" not in publisher.channel:
+            self.wrong(f"{key}.channel", "the URL of a channel was expected")
+        return publisher

@@ -91,6 +91,8 @@ class Publisher:
     """Who must have attested a package (PEP 740); all empty: anybody whose identity the index and Sigstore confirm.
 
     :param kind: `GitHub`, `GitLab`, `Google`, `ActiveState`, in any case.
+    :param channel: for which they published a conda package (`targetChannel` of CEP 27); in a rule, if it is not the
+        channel that serves the package.
     """
 
     kind: str = ""
@@ -98,6 +100,7 @@ class Publisher:
     workflow: str = ""
     environment: str = ""
     email: str = ""
+    channel: str = ""
 
     @property
     def is_anybody(self) -> bool:
@@ -105,7 +108,7 @@ class Publisher:
         return not (self.repository or self.email)
 
     def admits(self, other: Publisher) -> bool:
-        """Return whether a publisher is the one that this rule names."""
+        """Return whether a publisher is the one that this rule names, for whichever channel."""
         exact = all(not own or own == stated for own, stated in zip(self._exact, other._exact, strict=True))
         return exact and all(
             not own or own.lower() == stated.lower() for own, stated in zip(self._folded, other._folded, strict=True)
@@ -126,7 +129,7 @@ class Publisher:
     def to_json(self) -> dict[str, str]:
         """The publisher as conda-meta keeps it; what is unknown is left out."""
         texts = {"publisher": self.kind, "repository": self.repository, "workflow": self.workflow}
-        texts |= {"environment": self.environment, "email": self.email}
+        texts |= {"environment": self.environment, "email": self.email, "channel": self.channel}
         return {key: text for key, text in texts.items() if text}
 
     @classmethod
@@ -141,6 +144,7 @@ class Publisher:
             workflow=texts.get("workflow", ""),
             environment=texts.get("environment", ""),
             email=texts.get("email", ""),
+            channel=texts.get("channel", ""),
         )
 
 

@@ -43,6 +43,7 @@ def policy_of(folder: Path, text: str) -> Policy:
         ("[origins]\na_b = 'x'\n\"a.b\" = 'y'", "a-b has a rule already"),
         ("[attestations]\nx = false", "true or a table of the publisher was expected"),
         ("[attestations.x]\nowner = 'me'", "attestations.x.owner: there is no such key"),
+        ("[attestations.x]\nchannel = 'conda-forge'", "attestations.x.channel: the URL of a channel was expected"),
         ("origins = [", "is not TOML"),
     ],
 )
