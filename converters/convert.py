@@ -6,10 +6,11 @@ The caller validates the wheel first (zip structure, RECORD, names). Equal input
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import Generic, TypeVar
 
+from converters.deferred import replace
 from converters.dependencies import Evaluator, MetadataLookup, dependencies, read_requirements
 from converters.documents import index_of, info_files
 from converters.errors import UnsafeInputError

@@ -1,8 +1,9 @@
 """Dataclasses and regular expressions that are completed at their first use.
 
 A command imports hundreds of both and uses a few. `dataclasses` compiles six methods for each class, which was a fifth
-of the processor time of a short command. The decorator here compiles `__init__` for the first instance. The other
-methods are those of `dataclasses`, made when the class is compared, hashed, printed, replaced or asked for its fields.
+of the processor time of a short command. The decorator here compiles `__init__` for the first instance, `__eq__` and
+`__hash__` for the first comparison; `replace` needs no more. The other methods are those of `dataclasses`, made when
+the class is printed, changed or asked for its fields.
 """
 
 from __future__ import annotations
@@ -12,17 +13,20 @@ import re
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
-__all__ = ["dataclass", "regex"]
+__all__ = ["dataclass", "regex", "replace"]
 
 _OPTIONS = {"frozen": True, "slots": True, "kw_only": True}
 _INIT, _FIELDS = "__init__", "__dataclass_fields__"
-_STUBS = ("__eq__", "__hash__", "__repr__", "__setattr__", "__delattr__")
+_COMPARED = ("__eq__", "__hash__")
+_STUBS = (*_COMPARED, "__repr__", "__setattr__", "__delattr__")
 _TAKEN = (*_STUBS, "__match_args__", "__replace__", "__dataclass_params__", _FIELDS)
 _NO_FIELDS = ("ClassVar", "InitVar", "KW_ONLY")  # annotations with these words do not stand for fields
 _MISSING: Any = dataclasses.MISSING
 _FACTORY: Any = object()
 _completing = threading.RLock()
+_replaceable: WeakKeyDictionary[type, tuple[str, ...]] = WeakKeyDictionary()  # the fields of the deferred classes
 
 
 def _is_plain(cls: type) -> bool:
@@ -54,8 +58,10 @@ def _deferred(cls: type) -> type:
     made.__qualname__ = cls.__qualname__
     completion = _Completion(cls, made)
     setattr(made, _FIELDS, completion)
-    for name, method in {_INIT: completion.first_init, **{each: _stub(completion, each) for each in _STUBS}}.items():
-        setattr(made, name, method)
+    setattr(made, _INIT, completion.first_init)
+    for name in _STUBS:
+        setattr(made, name, _stub(completion, name))
+    _replaceable[made] = names
     return made
 
 
@@ -72,6 +78,13 @@ class _Completion:
         self.complete()
         return self._made.__dict__[_FIELDS]
 
+    def compare(self) -> None:
+        """Make the methods that compare and hash instances."""
+        with _completing:
+            if self._made.__dict__[_FIELDS] is self:
+                for name, method in zip(_COMPARED, _compiled_comparison(self._template), strict=True):
+                    setattr(self._made, name, method)
+
     def complete(self) -> None:
         """Let `dataclasses` make the methods on the class as it was written, and take them over."""
         with _completing:
@@ -86,8 +99,10 @@ class _Completion:
 
 
 def _stub(completion: _Completion, name: str) -> Callable[..., object]:
+    make_methods = completion.compare if name in _COMPARED else completion.complete
+
     def method(self: object, *others: object) -> object:
-        completion.complete()
+        make_methods()
         return getattr(type(self), name)(self, *others)
 
     return method
@@ -128,6 +143,27 @@ def _compiled_init(template: type, made: type) -> Callable[..., None]:
     return init
 
 
+def _compiled_comparison(template: type) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """`__eq__` and `__hash__` as `dataclasses` has them."""
+    compared, hashed = [], []
+    for name in template.__annotations__:
+        given = template.__dict__.get(name)
+        is_compared, is_hashed = (given.compare, given.hash) if isinstance(given, dataclasses.Field) else (True, None)
+        compared += [name] if is_compared else []
+        hashed += [name] if (is_compared if is_hashed is None else is_hashed) else []
+    ours, theirs = (f"({''.join(f'{each}.{name}, ' for name in compared)})" for each in ("self", "other"))
+    made: dict[str, Any] = {}
+    exec(
+        f"def __eq__(self, other):\n"
+        f"    return {ours} == {theirs} if other.__class__ is self.__class__ else NotImplemented\n"
+        f"def __hash__(self):\n    return hash(({''.join(f'self.{name}, ' for name in hashed)}))\n",
+        made,
+    )
+    for method in (made[name] for name in _COMPARED):
+        method.__qualname__ = f"{template.__qualname__}.{method.__name__}"
+    return made["__eq__"], made["__hash__"]
+
+
 def _state(self: object) -> list[object]:
     return [getattr(self, field.name) for field in dataclasses.fields(self)]  # type: ignore[arg-type]
 
@@ -153,9 +189,17 @@ class _Pattern:
 
 
 if TYPE_CHECKING:
-    from dataclasses import dataclass
+    from dataclasses import dataclass, replace
     from re import compile as regex
 else:
+
+    def replace(value: object, /, **changes: object) -> object:
+        """`dataclasses.replace`, which would complete a deferred class to find its fields."""
+        made = type(value)
+        names = _replaceable.get(made)
+        if names is None:
+            return dataclasses.replace(value, **changes)
+        return made(**{name: getattr(value, name) for name in names if name not in changes}, **changes)
 
     def regex(text: str | bytes, flags: int = 0) -> _Pattern:
         """`re.compile`, postponed to the first use; a mistake in the expression shows up then."""

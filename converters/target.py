@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from packaging.tags import compatible_tags, cpython_tags, mac_platforms
 from packaging.version import InvalidVersion, Version
 
-from converters.deferred import dataclass
+from converters.deferred import dataclass, replace
 
 if TYPE_CHECKING:
     from packaging.tags import Tag

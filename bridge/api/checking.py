@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +15,7 @@ from bridge.cli.commands import auditing, conversion
 from bridge.convert import job as jobs_of
 from bridge.errors import CancelledError, UsageError
 from converters.compression import DEFAULT_LEVEL, HIGHEST_LEVEL
+from converters.deferred import replace
 from converters.target import SUBDIRS
 
 __all__ = ["audit", "convert"]

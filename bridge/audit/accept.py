@@ -10,14 +10,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import date, datetime
 from fnmatch import fnmatchcase
 from typing import Literal
 
 from bridge.audit.finding import Finding, Report
 from bridge.errors import UsageError
-from converters.deferred import dataclass
+from converters.deferred import dataclass, replace
 
 __all__ = ["Acceptance", "accepted", "baseline", "read_acceptances"]
 

@@ -8,7 +8,6 @@ dist-info's.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from packaging.utils import canonicalize_name
 
@@ -19,7 +18,7 @@ from bridge.paths import quoted
 from bridge.prefix.claims import Claims, Owner, claims_of
 from bridge.requirements import algebra
 from bridge.requirements.algebra import Requirement
-from converters.deferred import dataclass
+from converters.deferred import dataclass, replace
 from converters.names import NameMap
 from converters.target import Target
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,7 @@ from bridge.prefix.attested import kept_attestations
 from bridge.prefix.claims import Claims, Owner, claims_of
 from bridge.requirements import displaced as displacements
 from bridge.requirements.names import name_of
+from converters.deferred import replace
 from converters.descriptions import spdx_expression, stated
 from converters.names import NameMap
 from converters.record import WHEEL_ATTESTATIONS, Record

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -33,6 +32,7 @@ from bridge.paths import EMPTY_SHA256
 from bridge.prefix.claims import Claims, claims_of
 from bridge.prefix.processes import processors
 from bridge.transaction.waiting import pending
+from converters.deferred import replace
 from converters.names import NameMap
 from converters.target import Target
 

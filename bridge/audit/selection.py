@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from bridge.audit.checks import CHECKS, Check
 from bridge.audit.checks.choice import kinds_of
 from bridge.audit.finding import INTERRUPTED, Finding, Report
-from converters.deferred import dataclass
+from converters.deferred import dataclass, replace
 
 __all__ = ["Filter", "read_filter", "restricted"]
 

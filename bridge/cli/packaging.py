@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -14,7 +13,7 @@ from bridge.cli.help import grouped
 from bridge.cli.options import Command, option
 from bridge.errors import UsageError
 from converters.compression import BEST_LEVEL, DEFAULT_LEVEL, HIGHEST_LEVEL
-from converters.deferred import dataclass
+from converters.deferred import dataclass, replace
 
 if TYPE_CHECKING:
     from bridge.convert.job import Conversion

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bridge.channels.places import origins_of
 from bridge.config import Settings
 from bridge.install.sources import Sources
 from bridge.model import Plan, Resolution, Resolved
+from converters.deferred import replace
 
 if TYPE_CHECKING:
     from bridge.config.policy import Policy

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from bridge.config import Settings
 from bridge.errors import NoSolutionError
 from bridge.fetch.waiting import RequestLog, step
 from bridge.secrets import masked
+from converters.deferred import replace
 
 if TYPE_CHECKING:
     from bridge.channels.sources import Channels

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from bridge.channels._rattler import current_subdir, detect_virtual_packages
 from bridge.config import Settings
 from bridge.prefix.platform import platform_of
+from converters.deferred import replace
 from converters.target import Target
 
 __all__ = ["audited_target", "target_of"]

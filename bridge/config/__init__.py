@@ -13,7 +13,7 @@ import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict, cast, get_args
 
@@ -33,7 +33,7 @@ from bridge.config.platform_names import platform_meant
 from bridge.config.policy_files import load_policy
 from bridge.config.project import ProjectFiles
 from bridge.errors import UsageError
-from converters.deferred import dataclass, regex
+from converters.deferred import dataclass, regex, replace
 from converters.target import SUBDIRS
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import field, replace
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
@@ -12,7 +12,7 @@ from bridge.config.channel_names import ChannelNames, ends_with
 from bridge.config.moments import parse_cutoff
 from bridge.config.pip import PipConfiguration
 from bridge.secrets import SECRETS
-from converters.deferred import dataclass
+from converters.deferred import dataclass, replace
 
 if TYPE_CHECKING:
     from bridge.config.lookup import Lookup

@@ -11,7 +11,7 @@ import platform
 import sysconfig
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -35,6 +35,7 @@ from bridge.resolve.candidates.packages import Project
 from bridge.resolve.ports import RunPort
 from bridge.resolve.ruling import refuse_file, refuse_license
 from bridge.secrets import masked
+from converters.deferred import replace
 from converters.dependencies import MetadataLookup
 from converters.names import projects_of_purls
 from converters.notes import Note

@@ -7,7 +7,7 @@ picklable.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +19,7 @@ from bridge.errors import IntegrityError
 from bridge.faults import faults
 from converters.compression import DEFAULT_LEVEL
 from converters.convert import Converted, Described, Packages, convert, describe
+from converters.deferred import replace
 from converters.dependencies import MetadataLookup
 from converters.names import NameMap
 from converters.notes import Note

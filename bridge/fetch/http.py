@@ -13,7 +13,6 @@ import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import replace
 from functools import partial
 from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
@@ -48,6 +47,7 @@ from bridge.fetch.urls import check_link, is_trusted
 from bridge.fetch.waiting import RequestLog
 from bridge.fetch.watchdog import Watchdog
 from bridge.secrets import SECRETS, Address, masked, origin
+from converters.deferred import replace
 
 __all__ = ["HttpSession"]
 

@@ -12,7 +12,6 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +35,7 @@ from bridge.model import IndexFile
 from bridge.sdists.location import source_of
 from bridge.sdists.names import check_sdist_name
 from bridge.secrets import SECRETS, masked
+from converters.deferred import replace
 from converters.wheel import MAX_METADATA, CoreMetadata, check_name, parse_metadata, parse_wheel_name, read_metadata
 
 if TYPE_CHECKING:

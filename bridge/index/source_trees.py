@@ -8,7 +8,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -30,6 +29,7 @@ from bridge.sdists.metadata import unpack
 from bridge.sdists.static import StaticProject, read_static
 from bridge.sdists.trees import tree_revision
 from bridge.secrets import masked
+from converters.deferred import replace
 from converters.wheel import CoreMetadata, parse_metadata
 
 __all__ = ["SourceTrees"]

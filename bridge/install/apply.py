@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from bridge.install.applied import AppliedPlan
 from bridge.install.sources import Sources, command_line
 from bridge.model import PathChange, Plan, PrefixState
 from bridge.transaction import commit
+from converters.deferred import replace
 
 if TYPE_CHECKING:
     from bridge.resolve.ports import RunPort

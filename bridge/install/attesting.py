@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from bridge.config.policy import Breach, Policy, Publisher
 from bridge.fetch.client import Client
@@ -14,6 +13,7 @@ from bridge.prefix.attested import kept_attestations, with_attestations
 from bridge.resolve.attesting import Demands
 from bridge.resolve.candidates.provides import provided_by
 from bridge.resolve.ruling import attestation_problem, names_of, subject_of_record
+from converters.deferred import replace
 from converters.names import NameMap
 from converters.record import Record
 

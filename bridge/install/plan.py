@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 
@@ -29,6 +28,7 @@ from bridge.prefix.claims import unmanaged
 from bridge.requirements.algebra import marker_holds, parse_pypi
 from bridge.requirements.names import name_of
 from bridge.sdists.location import source_of
+from converters.deferred import replace
 from converters.record import Record
 from converters.target import Python, Target
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 
 from packaging.utils import canonicalize_name
 
@@ -13,6 +12,7 @@ from bridge.lock.ruling import locked_breaches
 from bridge.requirements.algebra import Requirement, marker_holds
 from bridge.requirements.locked import Locked, LockedConda
 from bridge.resolve import Catalog, Options, SolveRequest, Standing, resolve
+from converters.deferred import replace
 from converters.names import NameMap
 from converters.target import Python, Target
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 
 from packaging.utils import canonicalize_name
 
@@ -21,6 +20,7 @@ from bridge.requirements.algebra import parse_pypi
 from bridge.requirements.displaced import displaced
 from bridge.requirements.locked import Locked, LockedEnvironment, LockedSource, LockedWheel, SourceKind
 from bridge.sdists.location import EDITABLE
+from converters.deferred import replace
 from converters.record import Record
 from converters.target import Target
 

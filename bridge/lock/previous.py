@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -21,6 +21,7 @@ from bridge.requirements.files.locks.bridge_table import key_of_file
 from bridge.requirements.files.locks.reading import read_lock
 from bridge.requirements.files.text import MAX_LOCK, read_text
 from bridge.requirements.locked import Locked, LockedConda, LockedEnvironment
+from converters.deferred import replace
 from converters.record import Record
 
 __all__ = ["Previous", "merged", "read_previous", "sides"]

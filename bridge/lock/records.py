@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -14,6 +13,7 @@ from bridge.model import IndexFile
 from bridge.requirements.locked import Locked, LockedConda, LockedSource
 from bridge.requirements.metadata import metadata_of_record
 from bridge.sdists.location import source_of
+from converters.deferred import replace
 from converters.record import Record
 from converters.wheel import CoreMetadata
 

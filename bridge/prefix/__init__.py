@@ -10,7 +10,6 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from bridge.errors import UsageError
@@ -26,7 +25,7 @@ from bridge.prefix.records import Reader, ReadResult, content, defect_of, names_
 from bridge.prefix.remembered import Remembering
 from bridge.prefix.strays import is_record_name, sorted_out, strays
 from bridge.secrets import masked
-from converters.deferred import regex
+from converters.deferred import regex, replace
 from converters.record import Record
 from converters.target import POSIX, SUBDIRS, WINDOWS, Python
 from converters.wheel import MAX_METADATA

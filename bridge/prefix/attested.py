@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
+from converters.deferred import replace
 from converters.record import WHEEL_ATTESTATIONS, Record
 
 __all__ = [

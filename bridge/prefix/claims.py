@@ -10,7 +10,6 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, KeysView, Mapping
-from dataclasses import replace
 from functools import cached_property
 from typing import Literal
 
@@ -28,7 +27,7 @@ from bridge.model import (
     Resolved,
 )
 from bridge.prefix.entries import NO_DIGEST, UNKNOWN_SIZE, Entries, paths_of
-from converters.deferred import dataclass
+from converters.deferred import dataclass, replace
 
 __all__ = [
     "Claim",

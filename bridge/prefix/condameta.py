@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from urllib.parse import unquote
 
 from packaging.utils import canonicalize_name
@@ -21,7 +20,7 @@ from bridge.prefix.entries import Entries
 from bridge.prefix.locations import located
 from bridge.prefix.origin import channel_of, subdir_of
 from bridge.secrets import masked, public
-from converters.deferred import regex
+from converters.deferred import regex, replace
 from converters.errors import UnsafeInputError
 from converters.names import projects_of_purls
 from converters.purls import origin_of_wheel

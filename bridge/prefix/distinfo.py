@@ -6,14 +6,13 @@ import json
 import posixpath
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 
 from packaging.utils import canonicalize_name
 
 from bridge.prefix.columns import read_rows
 from bridge.prefix.entries import Entries
 from bridge.secrets import public
-from converters.deferred import regex
+from converters.deferred import regex, replace
 from converters.errors import BridgeError
 from converters.fields import read_fields
 from converters.wheel import CoreMetadata, parse_metadata

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import replace
 
 from bridge.model import Defect
 from bridge.paths import META
-from converters.deferred import regex
+from converters.deferred import regex, replace
 
 __all__ = ["FOREIGN", "is_record_name", "named_package", "sorted_out", "strays"]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import cache
 from typing import Literal
 from urllib.parse import urlsplit
@@ -24,7 +23,7 @@ from bridge.errors import UsageError
 from bridge.requirements.matchspec import MAX_TEXT, CondaSpec, conda_version, conditions_of, parse_conda
 from bridge.sdists.location import EDITABLE, source_of
 from bridge.secrets import SECRETS, masked
-from converters.deferred import dataclass
+from converters.deferred import dataclass, replace
 
 __all__ = [
     "MAX_TEXT",

@@ -8,7 +8,6 @@ alone. Pure.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from packaging.utils import canonicalize_name
 
@@ -25,7 +24,7 @@ from bridge.requirements.algebra import (
     specifier_accepts,
 )
 from bridge.requirements.displaced import displaced, projects_of
-from converters.deferred import dataclass
+from converters.deferred import dataclass, replace
 from converters.target import Python, Target
 from converters.wheel import CoreMetadata
 

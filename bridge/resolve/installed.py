@@ -7,7 +7,6 @@ origin blocks nothing else.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from bridge.cache.blobs import sha256_of
@@ -19,7 +18,7 @@ from bridge.model import IndexFile
 from bridge.requirements.foreign import Foreign
 from bridge.requirements.metadata import metadata_of_record
 from bridge.resolve.sources import IndexPort, RecordPort
-from converters.deferred import dataclass
+from converters.deferred import dataclass, replace
 from converters.record import Record
 from converters.wheel import CoreMetadata
 

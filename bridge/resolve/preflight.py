@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from packaging.markers import Marker
@@ -14,7 +13,7 @@ from bridge.model import IndexFile, Resolution
 from bridge.requirements.algebra import CondaSpec, Requirement, marker_holds
 from bridge.requirements.wanted import Wanted
 from bridge.secrets import masked
-from converters.deferred import regex
+from converters.deferred import regex, replace
 from converters.record import Record
 
 if TYPE_CHECKING:

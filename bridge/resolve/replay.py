@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any, TypeVar
 
 from packaging.markers import InvalidMarker, Marker
@@ -24,6 +24,7 @@ from bridge.resolve import SolveRequest, Standing, resolve
 from bridge.resolve.candidates.catalog import Catalog
 from bridge.resolve.recording import FORMAT
 from bridge.resolve.sources import Options
+from converters.deferred import replace
 from converters.errors import UnsafeInputError as MalformedError
 from converters.names import NameMap
 from converters.record import Record

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import field
 
 from bridge.errors import FaultError, IntegrityError, OwnershipError
 from bridge.fs import Tree, is_kept_open, system
 from bridge.model import Fingerprint, PathChange
 from bridge.paths import META, OWN
 from bridge.transaction.journal import Identity, Step, Swap
-from converters.deferred import dataclass
+from converters.deferred import dataclass, replace
 
 __all__ = ["ancestors", "changed", "changed_directories", "examine", "is_leaf", "parent_directories"]
 

@@ -8,7 +8,6 @@ project.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from bridge.audit.checks import repair
 from bridge.audit.dependencies import (
@@ -25,6 +24,7 @@ from bridge.model import Distribution
 from bridge.prefix.claims import Owner
 from bridge.requirements import algebra
 from bridge.requirements.algebra import CondaSpec, Requirement
+from converters.deferred import replace
 from converters.target import Target
 from converters.wheel import written_tags
 

@@ -10,7 +10,7 @@ import contextlib
 import io
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
@@ -22,7 +22,7 @@ from macholib import mach_o
 from macholib.MachO import MachO
 
 from bridge.audit.look.inspection import Binary, Format
-from converters.deferred import regex
+from converters.deferred import regex, replace
 
 __all__ = ["is_binary_name", "may_be_binary", "read_binary"]
 

@@ -14,13 +14,13 @@ import os
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from bridge.channels.host import debian, macho
 from bridge.channels.host.contents import SHARED, PackagePath
 from bridge.channels.host.elf import Elf, Text, inspect
 from bridge.channels.host.layout import Interpreter, not_packable
+from converters.deferred import replace
 
 __all__ = ["PLACEHOLDER", "PrefixRewriter", "is_generated", "relocate"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,7 @@ from bridge.paths import META
 from bridge.prefix.claims import leaving
 from bridge.transaction import recovery
 from bridge.transaction.creation import clear_killed
+from converters.deferred import replace
 
 if TYPE_CHECKING:
     from bridge.audit.finding import Report

@@ -6,7 +6,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -21,6 +21,7 @@ from bridge.errors import BridgeError, UsageError, did_you_mean
 from bridge.fs import make_directories
 from bridge.fs.publish import publish_file, remove_regular
 from bridge.secrets import masked
+from converters.deferred import replace
 
 __all__ = [
     "Change",

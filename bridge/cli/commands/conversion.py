@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, as_completed
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from bridge import fs
@@ -29,6 +29,7 @@ from bridge.sdists.build import build_project
 from bridge.sdists.location import source_of
 from bridge.sdists.static import read_static
 from bridge.secrets import masked
+from converters.deferred import replace
 from converters.names import NameMap
 from converters.record import Record
 from converters.rules import DependencyRules

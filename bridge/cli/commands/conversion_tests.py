@@ -7,7 +7,6 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from bridge import fs
@@ -24,6 +23,7 @@ from bridge.install.sources import Sources
 from bridge.model import PrefixState
 from bridge.paths import META
 from bridge.requirements import algebra
+from converters.deferred import replace
 from converters.names import projects_of_purls
 from converters.record import Record
 from converters.target import Target

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from bridge import fs, prefix
@@ -27,6 +27,7 @@ from bridge.paths import quoted
 from bridge.requirements.files.locks.reading import read_lock
 from bridge.requirements.locked import Locked, LockedConda, LockedEnvironment
 from bridge.transaction.sharing import share
+from converters.deferred import replace
 
 __all__ = ["Exporting", "export", "export_lock"]
 

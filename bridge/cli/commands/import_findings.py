@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from bridge import prefix
@@ -14,6 +13,7 @@ from bridge.audit.trial.running import import_modules
 from bridge.cli.session import Session
 from bridge.errors import UsageError
 from bridge.paths import quoted
+from converters.deferred import replace
 
 __all__ = ["with_import_findings"]
 

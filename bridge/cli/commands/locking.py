@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -40,6 +40,7 @@ from bridge.requirements.files.values import unique
 from bridge.requirements.locked import Locked, LockedEnvironment
 from bridge.resolve import SolveRequest, Standing
 from bridge.resolve.installed import InstalledCandidates
+from converters.deferred import replace
 
 __all__ = ["DECIDING", "Locking", "OpenSession", "lock", "locked_channels"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridge import fs
@@ -21,6 +21,7 @@ from bridge.errors import BridgeError, NoSolutionError, UsageError
 from bridge.model import IndexFile
 from bridge.requirements import algebra
 from bridge.resolve.candidates.packages import Project
+from converters.deferred import replace
 from converters.rules import DependencyRules
 from converters.tags import fits
 from converters.wheel import parse_wheel_name

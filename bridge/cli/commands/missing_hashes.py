@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 
 from bridge.channels.sources import Channels
 from bridge.errors import BridgeError
 from bridge.fetch.urls import local_path
 from bridge.requirements.locked import Locked, LockedConda
+from converters.deferred import replace
 
 __all__ = ["with_hashes"]
 

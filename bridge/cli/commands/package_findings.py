@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from bridge import prefix
@@ -18,6 +17,7 @@ from bridge.cli.session import Session
 from bridge.config.licenses import LicenseRules
 from bridge.errors import UsageError
 from bridge.model import PrefixState
+from converters.deferred import replace
 
 __all__ = ["with_package_findings"]
 

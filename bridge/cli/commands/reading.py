@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from bridge import prefix
 from bridge.cli.session import Session
 from bridge.errors import UsageError
 from bridge.fs import fingerprint
+from converters.deferred import replace
 
 if TYPE_CHECKING:
     from bridge.audit.packages import PackageList

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import replace
 
 from packaging.utils import canonicalize_name
 
@@ -23,7 +22,7 @@ from bridge.requirements.displaced import displaced
 from bridge.requirements.foreign import Foreign, foreign
 from bridge.resolve import SEARCHED, Standing
 from bridge.resolve.installed import InstalledCandidates
-from converters.deferred import dataclass
+from converters.deferred import dataclass, replace
 from converters.record import Record
 
 __all__ = ["plan_change"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ from bridge.requirements.files.values import FileRequirements
 from bridge.requirements.locked import LockedConda
 from bridge.requirements.metadata import requirements_of
 from bridge.secrets import SECRETS, masked
-from converters.deferred import dataclass
+from converters.deferred import dataclass, replace
 
 if TYPE_CHECKING:
     from bridge.cli.session import Session

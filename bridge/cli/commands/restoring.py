@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +32,7 @@ from bridge.prefix.revisions import (
     snapshot_path,
     state_after,
 )
+from converters.deferred import replace
 from converters.target import Target
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from bridge import prefix
@@ -24,6 +24,7 @@ from bridge.model import Installed, Plan, PrefixState, Resolved
 from bridge.paths import quoted
 from bridge.requirements.files.locks.remembered import LockStore
 from bridge.requirements.locked import Lock, Locked, LockedConda, for_target
+from converters.deferred import replace
 from converters.target import Target
 
 __all__ = ["Chosen", "Wanted", "clone", "is_of_wheels", "sync", "wanted_of"]

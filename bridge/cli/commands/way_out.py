@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from bridge.cli.commands.request import Request
@@ -16,6 +16,7 @@ from bridge.model import PrefixState
 from bridge.prefix.claims import label
 from bridge.requirements import algebra
 from bridge.requirements.foreign import Foreign
+from converters.deferred import replace
 from converters.target import Target
 
 __all__ = ["with_way_out"]

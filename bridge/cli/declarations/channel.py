@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -12,6 +11,7 @@ from bridge.cli.failure import Exit
 from bridge.cli.group import begin, cli
 from bridge.cli.options import Words, output, requirements, wheel_sources
 from bridge.cli.packaging import Packaging, packaging
+from converters.deferred import replace
 
 
 @cli.command()

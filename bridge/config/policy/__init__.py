@@ -7,7 +7,6 @@ that no project can loosen what its machine demands: a package has to keep to al
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import cached_property
 from typing import ClassVar
 
@@ -15,7 +14,7 @@ from packaging.utils import canonicalize_name
 
 from bridge.config.policy.rules import Breach, Publisher, RuleFile, Subject
 from bridge.errors import UnsafeInputError
-from converters.deferred import dataclass
+from converters.deferred import dataclass, replace
 
 __all__ = ["Breach", "Policy", "Publisher", "RuleFile", "Subject"]
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from bridge.config.channel_names import is_path, without_subdir
-from converters.deferred import dataclass
+from converters.deferred import dataclass, replace
 
 __all__ = ["Place", "normal_place"]
 

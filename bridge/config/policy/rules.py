@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from bridge.config.licenses import LicenseRules
 from bridge.config.policy.places import Place, normal_place
 from bridge.secrets import masked
-from converters.deferred import dataclass
+from converters.deferred import dataclass, replace
 
 __all__ = ["Allowance", "Breach", "Publisher", "RuleFile", "Subject", "best"]
 

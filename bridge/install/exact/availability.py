@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from bridge.errors import BridgeError, NetworkError, UnsafeInputError, UsageError
 from bridge.fetch.urls import local_path
 from bridge.install.fetching import fetch_archive, file_of
@@ -12,6 +10,7 @@ from bridge.model import Plan, Remove, Resolved
 from bridge.prefix.claims import incoming
 from bridge.sdists.location import source_of
 from bridge.secrets import masked
+from converters.deferred import replace
 from converters.record import Record
 
 __all__ = ["available"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +19,7 @@ from bridge.requirements.files.values import FileRequirements
 from bridge.requirements.locked import Lock, Locked, LockedConda, LockedEnvironment, LockedSource, LockedWheel
 from bridge.sdists.location import SourceLocation, source_of
 from bridge.secrets import masked
+from converters.deferred import replace
 from converters.record import conda_record
 
 __all__ = ["lock_of_list"]

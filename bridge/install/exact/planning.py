@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from bridge.errors import NoSolutionError, UsageError
@@ -14,6 +13,7 @@ from bridge.prefix.claims import incoming
 from bridge.requirements.algebra import Requirement, python_specifier, specifier_accepts
 from bridge.requirements.displaced import displaced
 from bridge.requirements.matchspec import parse_conda
+from converters.deferred import replace
 from converters.record import Record
 from converters.target import Python, Target
 

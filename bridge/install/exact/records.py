@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -16,6 +15,7 @@ from bridge.prefix.attested import ADVERTISED
 from bridge.requirements.locked import Locked, LockedConda, LockedSource, LockedWheel
 from bridge.sdists.location import EDITABLE, source_of
 from bridge.secrets import masked
+from converters.deferred import replace
 from converters.names import NameMap
 from converters.record import Record
 from converters.target import Target

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridge.errors import UsageError
@@ -14,6 +14,7 @@ from bridge.requirements.files.pip_format import PipLines
 from bridge.requirements.files.selectors import comment_selectors, selector_holds
 from bridge.requirements.files.values import Chosen, FileRequirements, unique, wrong
 from bridge.requirements.files.yaml_text import load_yaml
+from converters.deferred import replace
 from converters.target import SUBDIRS
 
 __all__ = ["ENTRIES", "TOP", "read_environment"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -21,7 +20,7 @@ from bridge.requirements.algebra import MAX_TEXT, Requirement, parse, parse_pypi
 from bridge.sdists.location import ARCHIVES, SourceLocation, source_of
 from bridge.sdists.names import parse_sdist_name
 from bridge.secrets import masked
-from converters.deferred import dataclass, regex
+from converters.deferred import dataclass, regex, replace
 from converters.wheel import parse_wheel_name
 
 __all__ = ["NO_LINK", "absolute_path", "direct_requirement"]

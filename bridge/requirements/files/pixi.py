@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridge.config.builds import formats_of
@@ -22,6 +22,7 @@ from bridge.requirements.files.pixi_tables import (
     WORKSPACE,
 )
 from bridge.requirements.files.values import Chosen, FileRequirements, unique, wrong
+from converters.deferred import replace
 
 __all__ = ["features_of", "is_pixi", "read_pixi"]
 

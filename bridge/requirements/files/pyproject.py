@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -19,6 +18,7 @@ from bridge.requirements.files.poetry import Poetry, read_poetry
 from bridge.requirements.files.project_table import PROJECT, Groups, Project
 from bridge.requirements.files.uv import Uv, read_uv
 from bridge.requirements.files.values import Chosen, FileRequirements, combined, wrong
+from converters.deferred import replace
 
 __all__ = ["TOOLS", "TOP", "read_pyproject"]
 

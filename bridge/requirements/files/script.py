@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from bridge.requirements.files.constructs import Section, honoured
 from bridge.requirements.files.pyproject import read_pyproject
 from bridge.requirements.files.toml_text import load_toml
 from bridge.requirements.files.values import Chosen, FileRequirements, wrong
-from converters.deferred import regex
+from converters.deferred import regex, replace
 
 __all__ = ["SCRIPT", "is_script", "read_script"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from packaging.markers import Marker
@@ -18,6 +18,7 @@ from bridge.requirements.files.platform_markers import platform_marker_holds
 from bridge.requirements.files.uv_tables import INDEX, SOURCE, UV, WORKSPACE
 from bridge.requirements.files.uv_workspace import member, root_of
 from bridge.requirements.files.values import Chosen, FileRequirements, combined, wrong
+from converters.deferred import replace
 
 __all__ = ["Uv", "read_uv"]
 

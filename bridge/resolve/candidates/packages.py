@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from functools import lru_cache, partial
 
 from packaging.specifiers import SpecifierSet
@@ -22,7 +21,7 @@ from bridge.resolve.candidates.provides import canonical, provided_by, wheel_pro
 from bridge.resolve.candidates.ranks import file_rank, record_rank
 from bridge.resolve.ruling import barred_records, file_rule
 from bridge.resolve.sources import Options
-from converters.deferred import regex
+from converters.deferred import regex, replace
 from converters.names import NameMap, Provided
 from converters.record import Record
 from converters.target import Python, Target

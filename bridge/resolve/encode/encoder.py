@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from bridge.requirements.algebra import CondaSpec, Requirement
 from bridge.resolve.candidates.needs import Need
@@ -21,6 +20,7 @@ from bridge.resolve.encode.space import Space
 from bridge.resolve.encode.variables import Demand, DemandId, Meaning, VariableId
 from bridge.resolve.masks import ABSENT, ON, PRESENT
 from bridge.resolve.store import Clause, Term
+from converters.deferred import replace
 
 __all__ = ["Encoder"]
 

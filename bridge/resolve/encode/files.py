@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from bridge.errors import UnsafeInputError, UsageError
 from bridge.requirements.algebra import Requirement
 from bridge.resolve.candidates.packages import Project
@@ -14,6 +12,7 @@ from bridge.resolve.encode.variables import VariableId
 from bridge.resolve.ruling import refuse_url
 from bridge.resolve.store import Clause, Term
 from bridge.sdists.location import source_of
+from converters.deferred import replace
 
 __all__ = ["add_url", "bind_to_pythons", "require_pythons"]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from resolvelib import ResolutionTooDeep
 
 from bridge.errors import NoSolutionError
@@ -17,6 +15,7 @@ from bridge.resolve.search.budget import Budget
 from bridge.resolve.search.joint import Reporter, Unsolvable, run
 from bridge.resolve.search.request import SolveRequest
 from bridge.resolve.store import Clause
+from converters.deferred import replace
 
 __all__ = ["RefutedRequest"]
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import field, replace
+from dataclasses import field
 
 from bridge.requirements.algebra import Requirement
 from bridge.resolve.encode.encoder import Encoder
 from bridge.resolve.encode.facts import PinnedByConfiguration
 from bridge.resolve.encode.variables import DemandId
-from converters.deferred import dataclass
+from converters.deferred import dataclass, replace
 
 __all__ = ["SolveRequest", "Standing"]
 

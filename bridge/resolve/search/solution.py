@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from bridge.model import Resolution, Resolved, Statistics
 from bridge.resolve.encode.facts import Corrected, Requested
@@ -13,6 +12,7 @@ from bridge.resolve.encode.space import Space
 from bridge.resolve.encode.variables import Candidate, Variable, VariableId
 from bridge.resolve.search.choices import Choices
 from bridge.resolve.search.joint import Reporter
+from converters.deferred import replace
 from converters.record import Record
 from converters.target import Python, Target
 from converters.translate import translate

@@ -12,7 +12,6 @@ import resource
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 
 from bridge.sdists.confine import landlock, namespaces, reaper, seccomp
 from bridge.sdists.confine.kernel import (
@@ -23,6 +22,7 @@ from bridge.sdists.confine.kernel import (
     prctl,
 )
 from bridge.sdists.confine.request import LANDLOCK, NAMESPACES, NOT_CONFINED, SECCOMP, SUBREAPER, SandboxRequest
+from converters.deferred import replace
 
 __all__ = ["build", "main", "probe", "program"]
 

@@ -14,7 +14,7 @@ from typing import ClassVar, Generic, TypeVar
 
 import pytest
 
-from converters.deferred import dataclass, regex
+from converters.deferred import dataclass, regex, replace
 
 ROOT = Path(__file__).resolve().parents[3]
 T = TypeVar("T")
@@ -70,16 +70,32 @@ def is_complete(cls: type) -> bool:
     return isinstance(cls.__dict__["__dataclass_fields__"], dict)
 
 
-def test_a_new_class_is_completed_by_a_comparison_and_not_by_its_first_instance() -> None:
+def test_a_new_class_is_not_completed_until_it_is_printed() -> None:
     @dataclass(frozen=True, slots=True, kw_only=True)
     class New:
         size: int
+        tags: tuple[str, ...] = ()
 
     first = New(size=1)
     assert first.size == 1
-    assert not is_complete(New)
     assert first == New(size=1)
+    assert first != New(size=2)
+    assert {first, New(size=1)} == {first}
+    assert replace(first, tags=("a",)) == New(size=1, tags=("a",))
+    assert not is_complete(New)
+    assert repr(first).endswith("New(size=1, tags=())")
     assert is_complete(New)
+    assert first == New(size=1)
+
+
+def test_a_replacement_is_that_of_dataclasses() -> None:
+    value = Deferred(name="a", tags=["x"], secret="s")
+    assert replace(value, size=5) == dataclasses.replace(value, size=5)
+    assert replace(value, size=5).secret == "s"
+    assert replace(Checked(text="a"), text="b").upper == "B"
+    assert replace(Stock(name="a"), size=5) == Stock(name="a", size=5)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'other'"):
+        replace(value, other=1)  # type: ignore[call-arg]
 
 
 def test_a_class_whose_fields_are_asked_before_its_first_instance_keeps_its_factories() -> None:

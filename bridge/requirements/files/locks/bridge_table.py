@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridge.requirements.files.constructs import Section, describes, honoured
 from bridge.requirements.files.fields import items, number, table, text, texts
 from bridge.requirements.locked import Facts, Locked, LockedConda, LockedEnvironment, LockedWheel
+from converters.deferred import replace
 
 __all__ = ["NEAR", "OF_ENVIRONMENT", "OF_FILE", "TABLE", "Noted", "key_of_file", "read_table", "table_of_facts"]
 
