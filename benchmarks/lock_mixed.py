@@ -1,6 +1,6 @@
 """Real mixed requests, locked for linux-64, osx-arm64 and win-64: read by rattler, certified, of equal versions.
 
-    python benchmarks/lock_mixed.py SHARED [--requests 252] [--json]
+    python benchmarks/lock_mixed.py SHARED [--from 0] [--requests 252] [--json]
 
 SHARED is as for `resolve_mixed.py`. Each request is solved for linux-64 and for those of the other platforms that have
 a solution, the lock is written, read by py-rattler's `LockFile`, and each platform's part is held against the oracle.
@@ -163,6 +163,7 @@ def read_back(found: Mapping[Place, Resolution], folder: Path) -> list[str]:
 def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shared", type=Path)
+    parser.add_argument("--from", type=int, default=0, dest="start", help="the first request (to run in parts)")
     parser.add_argument("--requests", type=int, default=None)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args(words)
@@ -176,7 +177,7 @@ def main(words: Sequence[str] | None = None) -> None:
     report |= {"names": 0, "missed": {}}
     times = []
     with tempfile.TemporaryDirectory() as folder:
-        for line in lines[: arguments.requests]:
+        for line in lines[arguments.start :][: arguments.requests]:
             request = json.loads(line)
             places = worlds.places(request)
             started = time.perf_counter()

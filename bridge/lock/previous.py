@@ -19,7 +19,7 @@ from bridge.lock.records import record_of
 from bridge.requirements.algebra import conda_version
 from bridge.requirements.files.locks.bridge_table import key_of_file
 from bridge.requirements.files.locks.reading import read_lock
-from bridge.requirements.files.text import MAX_LOCK, read_text
+from bridge.requirements.files.text import read_lock_text
 from bridge.requirements.locked import Locked, LockedConda, LockedEnvironment
 from converters.deferred import replace
 from converters.record import Record
@@ -99,7 +99,7 @@ def read_previous(path: Path, form: Format) -> Previous:
     """
     if form not in _READ or not path.exists():
         return Previous(exists=path.exists())
-    text = read_text(path, MAX_LOCK)
+    text = read_lock_text(path)
     if not _CONFLICT.search(text):
         try:
             return _read(path, text)

@@ -230,6 +230,9 @@ class Lock:
         for each in self.environments:
             if each.name == wanted:
                 return each
+        if not names:
+            hint = "write it again with the tool that made it"
+            raise UsageError("lock-environment", f"{self.path} has no environments", hint=hint)
         problem = f"has no environment {name!r}" if name else "has several environments, none of them called `default`"
         raise UsageError(
             "lock-environment",

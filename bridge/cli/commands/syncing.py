@@ -30,7 +30,6 @@ from converters.target import Target
 __all__ = ["Chosen", "Wanted", "clone", "is_of_wheels", "sync", "wanted_of"]
 
 DEFAULT = "bridge.lock"
-_MAX_LOCK = 64 << 20  # bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +60,12 @@ class Chosen:
         return known or lock
 
     def _text(self) -> tuple[Path, str]:
-        from bridge.requirements.files.text import read_text
+        from bridge.requirements.files.text import read_lock_text
 
         path = Path(self.path or DEFAULT)
         if self.path is None and not path.is_file():
             raise UsageError("no-lock", f"there is no {DEFAULT} here", hint="name one, or make it: bridge lock REQ…")
-        return path, read_text(path, _MAX_LOCK)
+        return path, read_lock_text(path)
 
 
 def _read(path: Path, text: str, chosen: Chosen, session: Session) -> Lock:

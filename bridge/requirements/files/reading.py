@@ -12,7 +12,7 @@ from bridge.requirements.files.conda_list import is_conda_list, read_conda_list
 from bridge.requirements.files.explicit import is_explicit, read_explicit
 from bridge.requirements.files.foreign_formats import refuse_foreign
 from bridge.requirements.files.pip_format import read_pip_file
-from bridge.requirements.files.text import MAX_LOCK, MAX_SIZE, is_lock_name, read_text
+from bridge.requirements.files.text import is_lock_name, read_lock_text, read_text
 from bridge.requirements.files.values import Chosen, FileRequirements, wrong
 from converters.deferred import regex
 
@@ -57,7 +57,7 @@ def read(
         ignores_missing_paths=ignores_missing_paths,
         environ=environ,
     )
-    text = read_text(path, MAX_LOCK if is_lock_name(path.name) else MAX_SIZE)
+    text = read_lock_text(path) if is_lock_name(path.name) else read_text(path)
     suffix = path.suffix.lower()
     is_explicit_list = is_explicit(text)
     if suffix in _STRUCTURED_SUFFIXES or _STRUCTURED.search(text):

@@ -11,10 +11,11 @@ from bridge.config.files import read_named
 from bridge.requirements.files.values import wrong
 from converters.deferred import regex
 
-__all__ = ["MAX_LOCK", "MAX_SIZE", "is_lock_name", "read_text"]
+__all__ = ["is_lock_name", "read_lock_text", "read_text"]
 
 MAX_SIZE = 8 << 20  # bytes; ten thousand requirements with their hashes have less
-MAX_LOCK = 64 << 20  # bytes; the largest public pixi.lock has 10
+MAX_LOCK = 32 << 20  # bytes; the largest public pixi.lock has 10
+MAX_LOCKED = 50_000  # packages; that lock has 20,000, and rattler reads so many in 8 s
 
 # UTF-32 first: its little-endian mark begins with that of UTF-16.
 _MARKS = (
@@ -25,6 +26,7 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _LOCK_NAME = regex(r"(?:.*\.lock|.*lock\.ya?ml|pylock(?:\.[^.]+)?\.toml)\Z")
+_LOCKED = regex(r"^(?:- |\[\[packages?\]\]|https?://|file:)", re.MULTILINE)  # where an entry of a lock begins
 _COOKIE = regex(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 
 
@@ -66,6 +68,14 @@ def read_text(path: Path, limit: int = MAX_SIZE) -> str:
         name = "UTF-8" if encoding.startswith("utf-8") else encoding
         hint = "save the file as UTF-8, or name its encoding in the first line: # -*- coding: latin-1 -*-"
         raise wrong(path, data[:start].count(b"\n") + 1, f"the text is not {name}", hint=hint) from error
+
+
+def read_lock_text(path: Path) -> str:
+    """Return the text of a lock, which may be larger than other files. Raises `UsageError` (`requirement-file`)."""
+    text = read_text(path, MAX_LOCK)
+    if (count := len(_LOCKED.findall(text))) > MAX_LOCKED:
+        raise wrong(path, None, f"the lock has {count} packages; bridge reads at most {MAX_LOCKED}")
+    return text
 
 
 def _encoding(data: bytes) -> str:

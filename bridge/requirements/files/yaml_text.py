@@ -17,7 +17,7 @@ __all__ = ["MAX_LOCK_NODES", "load_yaml"]
 
 MAX_YAML = 512 << 10  # characters; an environment of a thousand packages has 50,000
 MAX_NODES = 20_000
-MAX_LOCK_NODES = 2_000_000  # a lock of 1,000 packages for five platforms has 150,000
+MAX_LOCK_NODES = 1_000_000  # a lock of 1,000 packages for five platforms has 150,000
 MAX_DEPTH = 16
 
 

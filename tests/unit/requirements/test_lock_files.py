@@ -17,6 +17,7 @@ from bridge.requirements.locked import Lock, LockedConda, LockedSource, LockedWh
 from converters.target import Python, Target
 
 A, B, COMMIT = "a" * 64, "b" * 64, "c" * 40
+MANY = "{0}\n" * 50_001
 CHANNEL = "https://c.example/c"
 
 
@@ -404,6 +405,26 @@ WRONG: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         ("package.source.future",),
     ),
     "a lock of a script": ("uv.lock", uv_lock(uv_package("y")), "requirement-file", ("no project",)),
+    "no environments": (
+        "pixi.lock",
+        "version: 6\nenvironments: {}\npackages: []\n",
+        "lock-environment",
+        ("has no environments",),
+    ),
+    "a lock of rattler without end": (
+        "pixi.lock",
+        f"{PIXI}{MANY.format('- conda: x')}",
+        "requirement-file",
+        ("at most 50000",),
+    ),
+    "a uv.lock without end": ("uv.lock", f"{UV}{MANY.format('[[package]]')}", "requirement-file", ("at most 50000",)),
+    "a list without end": (
+        "explicit.lock",
+        f"@EXPLICIT\n{MANY.format('https://c.example/x')}",
+        "requirement-file",
+        ("at most 50000",),
+    ),
+    "a lock of 32 MB": ("pixi.lock", f"{PIXI}{' ' * (32 << 20)}", "requirement-file", ("larger than",)),
     "a uv.lock without hashes": ("uv.lock", UV.replace(f', hash = "sha256:{A}"', ""), "lock-invalid", ("no sha256",)),
 }
 

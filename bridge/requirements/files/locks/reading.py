@@ -11,7 +11,7 @@ from bridge.requirements.files.locks.conda_lock import is_conda_lock, read_conda
 from bridge.requirements.files.locks.pylock import read_pylock
 from bridge.requirements.files.locks.rattler import is_rattler, read_rattler
 from bridge.requirements.files.locks.uv import is_uv_lock, read_uv_lock
-from bridge.requirements.files.text import MAX_LOCK, read_text
+from bridge.requirements.files.text import read_lock_text
 from bridge.requirements.files.toml_text import load_toml
 from bridge.requirements.files.values import Chosen, wrong
 from bridge.requirements.locked import Lock
@@ -38,7 +38,7 @@ def read_lock(
 
     Raises `UsageError` (`requirement-file`) for a file that is no lock, and as the reader of its format.
     """
-    text = read_text(path, MAX_LOCK)
+    text = read_lock_text(path)
     chosen = Chosen(platform=platform or current_subdir(), extras=extras, groups=groups, environ=environ or {})
     lock = lock_of_text(path, text, chosen)
     if lock is None:
