@@ -224,7 +224,7 @@ def parse_requires_python(text: str | None) -> tuple[SpecifierSet, Note | None]:
             read = f"read Requires-Python `{text}` as `{specifier}`"
             return specifier, Note(kind="requirement-form", text=read, detail=f"Requires-Python `{text}`")
     shown = (text or "")[:_LONGEST_SHOWN]
-    ignored = f"ignored Requires-Python, as pip does, because it is no version specifier: `{shown}`"
+    ignored = f"ignored Requires-Python, as pip does, because it is not a version specifier: `{shown}`"
     return SpecifierSet(), Note(kind="requires-python", text=ignored, detail=f"`{shown}`")
 
 

@@ -129,7 +129,7 @@ def call(words: Sequence[str], options: Options | None, progress: ProgressCallba
     """
     options = Options() if options is None else options
     if not isinstance(options, Options):
-        raise TypeError(f"options: {options!r} is no bridge.api.Options")
+        raise TypeError(f"options: {options!r} is not a bridge.api.Options")
     if progress is not None and not callable(progress):
         raise TypeError(f"progress: {progress!r} is not callable")
     parameters = options.parameters()

@@ -12,7 +12,7 @@ __all__ = ["STEPS", "STEPS_BY_EXIT", "next_step"]
 _AGAIN = "run it again"
 _CONFIGURED = "correct that file; BRIDGE_NO_CONFIG=1 reads no configuration"
 _POLICY = "docs/policy.md shows every key"
-_SERVER = "the server is at fault: try another mirror or index, or report it to who runs it"
+_SERVER = "a file: check its path; an answer of a server: try another one, or report it to its operator"
 _URL = "a URL has a scheme, a host and a path: https://HOST/PATH"
 
 STEPS = {
@@ -28,23 +28,23 @@ STEPS = {
     "configuration-file": _CONFIGURED,
     "configuration-value": "bridge config set KEY VALUE; `bridge config schema` shows what each key takes",
     "encoding": _SERVER,
-    "environment-in-use": "end the programs that run in it, then try again",
+    "environment-in-use": "close the programs that run in it, then try again",
     "extract-failed": "bridge cache --verify finds damaged archives, and --prune removes them",
     "failpoint-unknown": "unset BRIDGE_FAILPOINT",
     "file-missing": "check the path",
-    "hash-missing": "its owner can make the index anew with hashes: bridge index DIR",
+    "hash-missing": "its owner can write the index again, with hashes: bridge index DIR",
     "host-fault": "take python from a channel: -c conda-forge",
     "invalid-channel": "a channel is a name, NAME/label/LABEL, a URL or a folder",
     "invalid-matchspec": "write NAME, 'NAME >=1', NAME=1.0=BUILD or CHANNEL::NAME",
     "invalid-requirement": "write NAME, 'NAME>=1', 'NAME @ https://…', or the path of an archive or a project",
-    "io-error": "see whether the disk has room and can be written to",
+    "io-error": "check that the disk has free space and is writable",
     "interrupted": _AGAIN,
     "json-invalid": _SERVER,
     "license-rule": "write an SPDX identifier (MIT), a pattern (BSD-*), or NOASSERTION for none",
     "link-failed": "bridge cache --verify finds damaged archives, and --prune removes them",
     "lock-format": "choose another with --format",
-    "lock-invalid": "make the lock anew: bridge lock -r FILE",
-    "lock-outdated": "make the lock anew: bridge lock",
+    "lock-invalid": "write the lock again: bridge lock -r FILE",
+    "lock-outdated": "write the lock again: bridge lock",
     "lock-unsupported": "move the environment to a local file system",
     "name-map": 'write a JSON object: {"pytorch": ["torch"]}',
     "no-directory": "name a directory that exists",
@@ -66,15 +66,15 @@ STEPS = {
     "record-hash": "bridge cache --verify finds damaged archives, and --prune removes them",
     "recording": "check the path; `bridge resolve --record FILE` writes a recording",
     "report-folder": "make that directory first: mkdir -p DIR",
-    "repodata-invalid": "try again, or name another channel with -c; its owner can make the index anew",
+    "repodata-invalid": "try again, or name another channel with -c; its owner can write the index again",
     "requirement-file": "check the path and the line; docs/requirement-files.md has every format",
     "requirement-invalid": "--drop-dependency PROJECT leaves the requirement out of the converted package",
     "requirement-untranslatable": "--dependency-rename, --drop-dependency and --add-dependency replace the requirement",
     "reserved-path": "such a package damages environments: report it to its authors, or choose another version",
-    "source-changed": "lock it anew: bridge lock --upgrade NAME",
+    "source-changed": "lock it again: bridge lock --upgrade NAME",
     "staged-mismatch": "another program or the disk changed the files meanwhile: run it again",
     "transaction-id-invalid": "unset BRIDGE_TXN_ID",
-    "truncated": "run it again: what came is kept",
+    "truncated": "run it again: what was downloaded already is kept",
     "trusted-root": "docs/policy.md says where a trust root comes from",
     "unknown-extra": "leave the extra out, or choose a version that has it",
     "unknown-package": "name more channels with -c; in a pattern, `*` stands for any text",
@@ -88,9 +88,9 @@ STEPS = {
 
 STEPS_BY_EXIT = {
     2: "bridge COMMAND --help shows what it takes",
-    3: "it is refused as it is: choose another version or build, or report it to who made it (docs/archives.md)",
-    5: "it is not what was promised: try again, and if it stays so, report it to who publishes it",
-    7: "see whether the disk has room and can be written to",
+    3: "choose another version or build, or report it to its publisher (docs/archives.md says what is refused)",
+    5: "it differs from what was announced: try again; if it happens again, report it to its publisher",
+    7: "check that the disk has free space and is writable",
     10: "check the URL, the network and the proxy settings",
 }
 """Exit status → the next step after an error with another id."""

@@ -192,7 +192,7 @@ def _document(path: Path) -> dict[str, object]:
     try:
         document = json.loads(read_named(path, limit=_MAX_STATE))
     except (OSError, ValueError, RecursionError) as error:
-        raise _wrong(path, "it is no JSON document that can be read") from error
+        raise _wrong(path, "it is not a JSON document that can be read") from error
     if not isinstance(document, dict):
         raise _wrong(path, "an object was expected")
     return document
@@ -208,7 +208,7 @@ def _checked(path: Path, values: object) -> dict[str, str]:
         if not isinstance(name, str) or not _NAME.match(name):
             raise _wrong(path, f"{str(name)[:80]!r} cannot be the name of a variable")
         if isinstance(value, (dict, list)) or "\0" in str(value):
-            raise _wrong(path, f"the value of {name} is no text")
+            raise _wrong(path, f"the value of {name} is not a text")
         variables[name] = str(value)
     return variables
 

@@ -42,7 +42,7 @@ class LicenseRules:
         for rule in (*self.allow, *self.deny):
             if rule != UNKNOWN and not _OTHER_NAME.search(rule) and len(list(_terms(spdx_expression(rule) or ""))) != 1:
                 raise ValueError(
-                    f"{rule!r} is no SPDX licence; use one rule for each, and a pattern with * for other names"
+                    f"{rule!r} is not an SPDX licence; write one rule for each, and a pattern with * for other names"
                 )
 
     def problem(self, stated: str | None) -> str | None:

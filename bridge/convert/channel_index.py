@@ -284,7 +284,7 @@ def _warnings(channel: Path, subdirs: Mapping[str, Sequence[IndexedPackage]]) ->
     for folder in (channel, *others):
         if not folder.name.startswith(".") and (stray := _files(folder)):
             more = f" and {len(stray) - 1} more" if len(stray) > 1 else ""
-            yield f"{folder} is no subdir, so its packages are not indexed: {next(iter(stray))}{more}"
+            yield f"{folder} is not a subdir, so its packages are not indexed: {next(iter(stray))}{more}"
     for subdir, packages in subdirs.items():
         expected = f'"subdir":"{subdir}"'.encode()
         for each in packages:

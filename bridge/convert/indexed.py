@@ -147,7 +147,7 @@ def indexed(entry: RepodataEntry) -> IndexedPackage:
     except UnsafeInputError as error:
         raise UnsafeInputError("record-invalid", f"{filename}: {error.message}", context=error.context) from error
     if conda_version(record.version) is None:
-        message = f"{filename}: {record.version!r} is no version that conda's clients can order"
+        message = f"{filename}: {record.version!r} is not a version that conda's clients can order"
         raise UnsafeInputError("record-invalid", message)
     place = placed(entry)
     try:

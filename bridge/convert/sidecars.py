@@ -41,7 +41,7 @@ def sidecars_of(subdir: Path, packages: Sequence[IndexedPackage]) -> tuple[dict[
             path = subdir / f"{name}.sigs.{digest}"
             problem = "its package is not there" if sha256 is None else _problem(path, digest, name, sha256)
             if problem:
-                remarks.append(f"{path} is of no use: {problem}")
+                remarks.append(f"{path} is not used: {problem}")
             else:
                 digests[name] = digest
     return digests, remarks
@@ -87,7 +87,7 @@ def _problem(path: Path, digest: str, name: str, sha256: str) -> str | None:
     try:
         subjects = [_subject(each) for each in json.loads(data)]
     except (ValueError, TypeError, KeyError, IndexError, RecursionError):
-        return "it is no JSON array of Sigstore's bundles"
+        return "it is not a JSON array of Sigstore's bundles"
     return None if (name, sha256) in subjects else "it attests other bytes than the package has"
 
 

@@ -64,7 +64,7 @@ def _signer(trust_config: Path | None) -> Any:  # noqa: ANN401 - of a library th
             config = models.ClientTrustConfig.from_json(trust_config.read_text())
         except (OSError, ValueError, models.Error) as error:
             raise UsageError(
-                "trust-config", f"{trust_config} is no trust configuration of Sigstore: {error}"
+                "trust-config", f"{trust_config} is not a trust configuration of Sigstore: {error}"
             ) from error
     context = sign.SigningContext.from_trust_config(config)
     return _attempted(lambda: context.signer(identity))

@@ -43,9 +43,9 @@ def check_hash(name: str, url: str, sha256: str | None, actual: str) -> None:
     if sha256 is not None and sha256 != actual:
         raise IntegrityError(
             "hash-mismatch",
-            f"{name} is not the file that was promised: its sha256 differs",
+            f"{name} is not the expected file: its sha256 differs",
             context=(f"expected: {sha256}", f"found: {actual}", masked(url)),
-            hint="the file was changed on the server or on the way; do not use it before you know why",
+            hint="the file was changed on the server or on the way; do not use it until you know why",
             objects={"url": masked(url), "expected": sha256, "found": actual},
         )
 

@@ -117,7 +117,7 @@ class Attestations:
         if page is None:
             raise _invalid(name, f"the channel announces an attestation that is not there: {masked(url)}")
         if hashlib.sha256(page.content).hexdigest() != digest:
-            raise _invalid(name, "the file of its attestations has not the hash that the channel states")
+            raise _invalid(name, "the file of its attestations does not have the hash that the channel states")
         return self._verified(name, lambda: self._signers(page.content, name, str(record.sha256)))
 
     @staticmethod
@@ -156,9 +156,9 @@ class Attestations:
         """
         documents = json.loads(data)
         if not isinstance(documents, list) or not documents:
-            raise _invalid(name, "its attestations are no JSON array of bundles")
+            raise _invalid(name, "its attestations are not a JSON array of bundles")
         models = import_module("sigstore.models")
-        _ = self._verifier  # what is wrong with the trust root is told before
+        _ = self._verifier  # report first what is wrong with the trust root
         signers: list[Publisher] = []
         problems: list[Exception] = []
         for each in documents:
@@ -179,7 +179,7 @@ class Attestations:
         kind, payload = self._verifier.verify_dsse(bundle, policy)
         statement = json.loads(payload) if kind == _PAYLOAD else None
         if not isinstance(statement, Mapping) or statement.get("_type") != _STATEMENT:
-            raise _invalid(name, "its attestation is no statement of in-toto")
+            raise _invalid(name, "its attestation is not a statement of in-toto")
         return statement
 
     @cached_property
@@ -192,7 +192,7 @@ class Attestations:
             return verify.Verifier(trusted_root=models.TrustedRoot.from_file(str(self._trusted_root)))
         except Exception as error:
             path = self._trusted_root
-            raise UsageError("trusted-root", f"{path} is no trust root of Sigstore: {str(error)[:200]}") from error
+            raise UsageError("trusted-root", f"{path} is not a trust root of Sigstore: {str(error)[:200]}") from error
 
 
 class _Seen:
@@ -242,7 +242,7 @@ def _check_subject(statement: Mapping[str, Any], name: str, sha256: str) -> None
     """Check that a statement is about exactly this file. Raises `IntegrityError`."""
     subjects = statement.get("subject")
     if not isinstance(subjects, list) or len(subjects) != 1:
-        raise _invalid(name, "its attestation is no statement about one file")
+        raise _invalid(name, "its attestation is not a statement about one file")
     subject = subjects[0]
     if _parsed(subject["name"]) != _parsed(name) or subject["digest"].get("sha256") != sha256:
         raise _invalid(name, f"its attestation is about another file: {subject['name']}")

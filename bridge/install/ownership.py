@@ -221,7 +221,7 @@ class _Case:
         elif self.set_aside:
             self.aside.add(path)
         else:
-            text = f"{path} is there and no package owns it; {record.label} would overwrite it"
+            text = f"{path} exists and no package owns it; {record.label} would overwrite it"
             self._refuse("unowned-path", path, record, "", text)
 
     def _is_behind_leaving_link(self, path: str) -> bool:
@@ -375,7 +375,7 @@ _HINTS = {
     "clobber": "choose one of the packages, or name the one that is to yield: --allow-clobber NAME",
     "owned-path": "remove the owner first, or choose another package",
     "unowned-path": "--adopt takes over what has the same bytes; --set-aside keeps it under another name",
-    "path-collision": "remove one of the two first; both cannot lie there",
+    "path-collision": "remove one of the two first: they cannot be installed together",
     "path-symlink": "nothing is written through a symlink: put a directory in its place",
 }
 _ADOPT = (

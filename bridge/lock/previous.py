@@ -104,7 +104,7 @@ def read_previous(path: Path, form: Format) -> Previous:
         try:
             return _read(path, text)
         except BridgeError as error:
-            error.hint = f"restore {path} from version control, or remove it to lock anew"
+            error.hint = f"restore {path} from version control, or remove it, then lock again"
             raise
     locks = []
     for side in sides(text):

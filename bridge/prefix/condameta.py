@@ -65,7 +65,7 @@ def parse(data: bytes, path: str) -> tuple[Installed, tuple[Defect, ...]]:
     # rattler cannot read such a null, and refuses the whole environment.
     details += [f"its {key} is null" for key in _LISTS if key in document and document[key] is None]
     if document.get(SITE_PACKAGES) and record.python_site_packages_path is None:
-        details.append(f"its {SITE_PACKAGES} is no place in the environment: {document[SITE_PACKAGES]!r}")
+        details.append(f"its {SITE_PACKAGES} is not a place in the environment: {document[SITE_PACKAGES]!r}")
     defects = tuple(Defect(id="broken-record", path=path, detail=detail) for detail in details)
     return Installed(record=record, meta_path=path, entries=entries, requested=requested_of(document)), defects
 

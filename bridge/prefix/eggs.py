@@ -85,7 +85,7 @@ def read_egg(prefix: str, path: str) -> Egg:
         with zipfile.ZipFile(full) as archive:
             metadata, requires = (_member(archive, f"EGG-INFO/{name}") for name in ("PKG-INFO", "requires.txt"))
     except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError, EOFError) as error:
-        raise ValueError(f"it is no zip that can be read: {error}") from error
+        raise ValueError(f"it is not a readable zip: {error}") from error
     return Egg(metadata=metadata, requires=requires, entries=_entries([path]))
 
 
@@ -133,5 +133,5 @@ def _content(path: Path, *, limit: int = MAX_METADATA, is_optional: bool = False
             return b""
         raise
     if not stat.S_ISREG(status.st_mode) or status.st_size > limit:
-        raise ValueError(f"it is no regular file of at most {limit} bytes")
+        raise ValueError(f"it is not a regular file of at most {limit} bytes")
     return path.read_bytes()

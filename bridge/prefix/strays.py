@@ -47,7 +47,7 @@ def strays(names: Iterable[str]) -> Iterator[Defect]:
         if reason is None and name.endswith(".json") and not is_record_name(name):
             reason = "no package has such a name"
         if reason is not None:
-            yield Defect(id=FOREIGN, path=f"{META}/{name}", detail=f"{reason}; it is no record")
+            yield Defect(id=FOREIGN, path=f"{META}/{name}", detail=f"{reason}; it is not a record")
 
 
 def sorted_out(defects: Iterable[Defect], read: Collection[str]) -> Iterator[Defect]:

@@ -133,7 +133,7 @@ def _hash(fragment: str) -> dict[str, str]:
     value = fragment.removeprefix("sha256:").lower()
     kind = {32: "md5", 64: "sha256"}.get(len(value))
     if kind is None or not set(value) <= set("0123456789abcdef"):
-        raise ValueError(f"{fragment!r} is no hash")
+        raise ValueError(f"{fragment!r} is not a hash")
     return {kind: value}
 
 
@@ -249,7 +249,7 @@ def _build_matcher(build: str | None) -> Callable[[str], object] | None:
         return None
     if not (build.startswith("^") and build.endswith("$")):
         if not build.startswith("^") and _NO_BUILD.search(build):
-            raise ValueError(f"{build!r} is no build string")
+            raise ValueError(f"{build!r} is not a build string")
         return re.compile(fnmatch.translate(build)).match
     # The regex is a channel's: python's engine may backtrack for ever; rattler's stops after a number of steps.
     _regex_matches(build, "probe")

@@ -46,7 +46,7 @@ def replay(document: object, source: str) -> Resolution:
     Raises `UnsafeInputError` (`recording`) for an invalid document, and whatever the recorded solve raises.
     """
     try:
-        assert isinstance(document, dict), "it is no JSON object"
+        assert isinstance(document, dict), "it is not a JSON object"
         assert document.get("format") == FORMAT, f"its format is not {FORMAT}, the one that this bridge writes"
         request = document["request"]
         groups = {name: tuple(map(_requirement, request[name])) for name in _GROUPS}
@@ -55,7 +55,7 @@ def replay(document: object, source: str) -> Resolution:
         catalog = _catalog(document)
     except (AssertionError, AttributeError, KeyError, TypeError, ValueError, MalformedError) as error:
         reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise UnsafeInputError("recording", f"{source} is no recorded solve", context=(reason[:300],)) from error
+        raise UnsafeInputError("recording", f"{source} is not a recorded solve", context=(reason[:300],)) from error
     standing = Standing(retained=groups["present"], pins=groups["pins"], foreign=groups["foreign"], kept=kept)
     asked = SolveRequest(
         requirements=groups["requirements"],
@@ -72,13 +72,13 @@ def _catalog(document: Mapping[str, Any]) -> Catalog:
         only_binary=frozenset(_texts(options.pop("only_binary"))),
         no_binary=frozenset(_texts(options.pop("no_binary"))),
     )
-    assert options["prefer"] in ("conda", "wheel", "newest"), "its option `prefer` is none"
+    assert options["prefer"] in ("conda", "wheel", "newest"), "its option `prefer` is not an ecosystem"
     newest, exceptions = options.pop("exclude_newer"), options.pop("newer_exceptions", {})
     policy = options.pop("policy", None)
-    assert isinstance(newest, int | None), "its option `exclude_newer` is no time"
-    assert isinstance(exceptions, dict), "its option `newer_exceptions` is no table"
-    assert all(isinstance(limit, int | None) for limit in exceptions.values()), "an exception of a cooldown is no time"
-    assert isinstance(options["only"], dict), "its option `only` is no table"
+    assert isinstance(newest, int | None), "its option `exclude_newer` is not a time"
+    assert isinstance(exceptions, dict), "its option `newer_exceptions` is not a table"
+    assert all(isinstance(limit, int | None) for limit in exceptions.values()), "an exception of a cooldown: not a time"
+    assert isinstance(options["only"], dict), "its option `only` is not a table"
     virtual = tuple((_text(name), _text(version), _text(build)) for name, version, build in target["virtual_packages"])
     here = Target(subdir=_text(target["subdir"]), virtual_packages=virtual)
     here.platform_tags()  # raises ValueError for a libc of no version
@@ -184,18 +184,18 @@ def _checked(where: str, declared: str, value: object) -> object:
     expected = {"int": int, "bool": bool}.get(base, str)
     if type(value) is expected or (value is None and "None" in rest):
         return value
-    raise TypeError(f"{where} is no {declared}")
+    raise TypeError(f"{where} is not of the type {declared}")
 
 
 def _texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
-        raise TypeError("what should be a list is none")
+        raise TypeError("a list was expected")
     return tuple(map(_text, value))
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError("what should be a text is none")
+        raise TypeError("a text was expected")
     return value
 
 

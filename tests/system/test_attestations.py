@@ -239,7 +239,7 @@ def test_a_sidecar_that_was_exchanged_is_refused(world: World) -> None:
     (sidecar,) = (world.folder / "channel").rglob("*.sigs.*")
     sidecar.write_bytes(sidecar.read_bytes() + b"\n")
     world.rule('[attestations]\ntool = {repository = "acme/core"}')
-    assert "has not the hash that the channel states" in world.refused("create", "-p", "env", "tool", status=5)
+    assert "does not have the hash that the channel states" in world.refused("create", "-p", "env", "tool", status=5)
     sidecar.unlink()
     assert "announces an attestation that is not there" in world.refused("create", "-p", "env", "tool", status=5)
 

@@ -41,7 +41,7 @@ PROJECTS: dict[str, tuple[str, dict[str, str]]] = {
 FOUND = {
     "names": ("error", "python cannot import ns.names: ZeroDivisionError"),
     "broken": ("error", "SyntaxError"),
-    "crash": ("error", "SIGSEGV ended python"),
+    "crash": ("error", "SIGSEGV ended the python process"),
     "optional": ("info", "its requirements do not name it"),
     "needy": ("error", "No module named 'absent_thing'"),
     "half": ("error", "cannot import name 'gone'"),

@@ -56,7 +56,7 @@ def bridge(tmp_path: Path) -> Bridge:
         ("run -p prefix --cwd absent true", "name a directory that exists"),
         ("export -p prefix -o absent/env.yml", "mkdir -p absent"),
         ("export science", "bridge export -n science"),
-        ("outdated -p prefix demo", "bridge search NAME"),
+        ("outdated -p prefix nonsense", "bridge list -p"),
         ("install -p prefix demo --channel", "see `bridge install --help`"),
         ("cache --prune --older-than x", "bridge cache --help"),
     ],

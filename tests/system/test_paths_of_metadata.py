@@ -94,7 +94,7 @@ WHOLE = ["climbs", "climbs at the end", "backslashes", "NUL", "dot within", "hal
 def test_a_python_whose_packages_are_elsewhere_is_refused(tmp_path: Path, kind: str, place: str) -> None:
     run = world(tmp_path, **{place: HOSTILE[kind]})
     done = run("create", "-p", tmp_path / "env", "python", "thing")
-    # rattler reads the repodata of folders, and refuses what is no text.
+    # rattler reads the repodata of folders, and refuses what is not a text.
     odd = {("in_repodata", "list"): (3, "repodata-invalid"), ("in_repodata", "half a pair"): (3, "repodata-invalid")}
     status, error = odd.get((place, kind), (3, "path-escape"))
     assert (done.status, f"error[{error}]" in done.err) == (status, True), done.err

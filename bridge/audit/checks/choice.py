@@ -40,7 +40,7 @@ def plugins(points: Iterable[EntryPoint] | None = None) -> Iterator[Check]:
         except Exception as error:
             raise _broken(origin, f"it cannot be loaded: {type(error).__name__}: {error}") from error
         if not isinstance(check, Check):
-            raise _broken(origin, "it is no bridge.audit.checks.Check")
+            raise _broken(origin, "it is not a bridge.audit.checks.Check")
         if check.id in taken:
             raise _broken(origin, f"there already is a check {check.id!r}")
         taken.add(check.id)

@@ -49,7 +49,7 @@ def _shebang_problem(view: View, script: Script) -> str | None:
         is_hidden = observed is None and any(view.is_linked(parent) for parent in _parents(interpreter))
         return None if is_hidden else f"its interpreter {view.state.prefix / interpreter} does not exist"
     if not interpreter.startswith("/"):
-        return f"its first line has the interpreter {interpreter!r}, which is no path: it was not written for a prefix"
+        return f"its first line has the interpreter {interpreter!r}, not a path: it was not written for a prefix"
     if not view.inspection.outside.get(interpreter):
         return f"its interpreter {interpreter} does not exist"
     is_python = _PYTHON.match(posixpath.basename(interpreter)) is not None

@@ -24,7 +24,7 @@ def broken_setting(view: View) -> Iterator[Finding]:
         try:
             algebra.conda_requirement(line)
         except UsageError as error:
-            evidence = f"its line {line[:120]!r} is no MatchSpec, so no change can be solved: {error.message}"
+            evidence = f"its line {line[:120]!r} is not a MatchSpec, so no change can be solved: {error.message}"
             yield Finding.of(None, "broken-setting", "error", PINNED, evidence)
 
 

@@ -120,7 +120,7 @@ def _parsed(data: bytes, where: str, names: frozenset[str], *, is_strict: bool) 
     except (ValueError, RecursionError, UsageError) as error:
         if is_strict:
             what = str(error).partition("\n")[0]
-            message = f"{where} is no document of the OSV format: {what}"
+            message = f"{where} is not a document of the OSV format: {what}"
             raise UsageError("advisory-source", message, hint=_HINT) from error
 
 

@@ -37,9 +37,9 @@ def read_settings(prefix: Path, environ: Mapping[str, str]) -> Settings:
         path = f"{_VARIABLES}/{name}"
         try:
             if not isinstance(json.loads(content(str(prefix / path), _MAX_SIZE)), dict):
-                problems[path] = "it is no JSON object"
+                problems[path] = "it is not a JSON object"
         except (OSError, ValueError, RecursionError) as error:
-            problems[path] = f"it is no JSON document: {error}"
+            problems[path] = f"it is not a JSON document: {error}"
     named = {name: (value, "") for name in CERTIFICATES if (value := environ.get(name))}
     named |= {name: (value, f"{META}/state") for name in CERTIFICATES if (value := stated.get(name))}
     return Settings(

@@ -57,7 +57,7 @@ class Outcome:
     def of(cls, answer: object) -> Outcome:
         """The outcome in an answer, which untrusted code may have written. Raises `ValueError`."""
         if not isinstance(answer, dict):
-            raise ValueError("an answer is no object")
+            raise ValueError("an answer is not an object")
         texts = {key: str(answer.get(key) or "") for key in ("type", "text", "missing")}
         signal = answer.get("signal", 0)
         return cls(
@@ -119,7 +119,7 @@ def failures(
         owned.setdefault(module.owner.label, []).append(module.name)
     required = _required(records)
     for name, module in sorted(modules.items()):
-        outcome = outcomes.get(name, Outcome(error="RuntimeError", text="python was ended"))
+        outcome = outcomes.get(name, Outcome(error="RuntimeError", text="the python process was ended"))
         if outcome.is_met:
             continue
         level, reason = _reason(outcome, modules, required.get(module.owner.label, frozenset()))
@@ -146,7 +146,7 @@ def _required(records: PrefixRecords) -> dict[str, frozenset[str]]:
 
 def _reason(outcome: Outcome, modules: Mapping[str, Module], required: frozenset[str]) -> tuple[Level, str]:
     if outcome.signal:
-        return "error", f"{_signal(outcome.signal)} ended python"
+        return "error", f"{_signal(outcome.signal)} ended the python process"
     said = f"{outcome.error}: {outcome.text}" if outcome.text else outcome.error
     top = outcome.missing.partition(".")[0]
     if top in _OF_OTHER_SYSTEMS or _OF_MACHINE.search(outcome.text):
@@ -160,7 +160,7 @@ def _reason(outcome: Outcome, modules: Mapping[str, Module], required: frozenset
 
 def _signal(number: int) -> str:
     if number == Signals.SIGALRM:
-        return "a minute without an end"
+        return "it did not end within a minute"
     try:
         return Signals(number).name
     except ValueError:

@@ -255,7 +255,7 @@ def _unknown(path: Path, word: str, packages: set[str]) -> UsageError:
     question = did_you_mean(word, {*packages, *(each.id for each in CHECKS)})
     return UsageError(
         "unknown-package",
-        f"{word!r} is no check, no path and no package of this environment",
+        f"{word!r} is not a check, a path or a package of this environment",
         hint=question or f"`bridge audit --checks` lists the checks, `bridge list -p {quoted(path)}` the packages",
     )
 

@@ -66,7 +66,7 @@ def fetch(chosen: Chosen, output: Path, session: Session) -> Fetched:
     archives = [each for each in wanted.values() if each not in left]
     sdists = [each.name for each in archives if isinstance(each, LockedSource)]
     if sdists:
-        message = f"what building needs is not fetched: {', '.join(sdists)} (fetch it with a wheel, or build online)"
+        message = f"build requirements are not fetched: {', '.join(sdists)} (fetch it with a wheel, or build online)"
         session.tell_once([message])
     places = _places(archives)
     copied = session.client.map(lambda each: _copy(each, output / places[_key(each)], session), archives)

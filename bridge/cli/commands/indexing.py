@@ -59,7 +59,7 @@ def sentences(channel_index: ChannelIndex) -> Iterator[str]:
     if channel_index.signed:
         yield f"signed: {counted(len(channel_index.signed), 'package')}"
     if channel_index.left_out:
-        yield f"left out, because newer versions are there: {counted(len(channel_index.left_out), 'package')}"
+        yield f"left out, because there are newer versions: {counted(len(channel_index.left_out), 'package')}"
     for subdir, packages in channel_index.subdirs.items():
         yield f"{channel_index.channel / subdir}: {counted(len(packages), 'package')}"
     done = counted(len(channel_index.packages), "package")

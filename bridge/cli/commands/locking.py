@@ -318,7 +318,7 @@ def _checked(made: _Made, previous: Previous, inputs: Inputs, path: Path, form: 
             "lock-outdated",
             f"{path} no longer fits what it was made from",
             context=tuple(dict.fromkeys(differences)),
-            hint="`bridge lock` makes it fit, and changes no more than it must",
+            hint="`bridge lock` updates it, and changes no more than it must",
         )
     content = Content(environments=previous.environments, inputs=inputs)
     return Outcome(path=path, format=form, content=content, is_checked=True)

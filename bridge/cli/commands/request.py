@@ -114,7 +114,7 @@ class Request:
         requirements = list(session.named(self.requirements))
         specifiers = []
         for file, project in [(every, each) for every in self.files for each in every.dynamic]:
-            session.tell(f"the requirements of {project.name} are dynamic: its build backend is asked for them")
+            session.tell(f"the requirements of {project.name} are dynamic: bridge asks its build backend for them")
             metadata = session.index.metadata(session.index.file_of_url(project.url or "", project.name))
             requirements += file.bind(requirements_of(metadata, project.extras))
             specifiers += [metadata.requires_python] if metadata.requires_python else []

@@ -142,16 +142,18 @@ def _unrepaired(path: Path, note: RepairNote, session: Session, *, is_dry_run: b
     def besides(staging: Path) -> tuple[PathChange, ...]:
         changes, left = undo(note, path, staging)
         if left:
-            session.warnings.append(f"changed since the repair, or its former version is gone: {few(left)}")
+            session.warnings.append(
+                f"not restored, because it changed since or its former version is gone: {few(left)}"
+            )
         return changes
 
     check_changeable(path, session)
     files = (*note.kept, *note.restored)
     if not files:
         problem = f"the last change of {path} was a repair ({note.date}), and what it replaced is not kept"
-        hint = f"the number of a revision undoes an earlier change: bridge history -p {quoted(path)}"
+        hint = f"to undo an earlier change, give the number of a revision: bridge history -p {quoted(path)}"
         raise UsageError("no-revision", problem, hint=hint)
-    session.warnings.append(f"the last change was a repair ({note.date}); as before it: {few(files)}")
+    session.warnings.append(f"the last change was a repair ({note.date}); restored as they were before: {few(files)}")
     return AppliedPlan(plan=planned()[1]) if is_dry_run else change_prefix(path, planned, session, besides=besides)
 
 

@@ -55,7 +55,7 @@ def policy_of(session: Session) -> Policy:
     if session.policy is None:
         raise UsageError(
             "no-policy",
-            "there is no policy to check by",
+            "there is no policy to check against",
             hint="name one with --policy FILE, or write bridge-policy.toml or [tool.bridge.policy]: see docs/policy.md",
         )
     return session.policy

@@ -30,7 +30,7 @@ _PACKAGES = ("bridge", "converters")
 _SHOWN = 5
 
 _HINTS = {
-    "configuration": "mend the file or the variable that is named; BRIDGE_NO_CONFIG=1 reads no file of bridge",
+    "configuration": "correct the file or the variable that is named; BRIDGE_NO_CONFIG=1 ignores bridge's files",
     "cache": "make the folder writable, or name another one with BRIDGE_CACHE_DIR",
 }
 

@@ -91,7 +91,7 @@ def update(names: Sequence[str], dry_run: bool, **options: object) -> None:
         applied = changes.update(run.prefix, names, session, is_dry_run=dry_run)
     show_applied(run, applied, dry_run)
     if applied.plan.is_empty:
-        run.render.note("what is newer, and what holds it back: bridge outdated")
+        run.render.note("to see what is newer, and what holds it back: bridge outdated")
 
 
 @cli.command()

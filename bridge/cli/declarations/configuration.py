@@ -92,7 +92,7 @@ def config_list(**options: object) -> None:
         document = {"entries": [each.to_json() for each in values], "warnings": list(run.settings.warnings)}
         run.show(lambda: document, lambda: run.render.table(("key", "value", "source"), rows))
     else:
-        run.render.note("no variable and no file of bridge sets anything; `bridge info` shows all settings")
+        run.render.note("no variable and no file of bridge sets anything; `bridge info` shows the settings that apply")
 
 
 @config.command("get")

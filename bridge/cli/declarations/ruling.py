@@ -12,7 +12,7 @@ from bridge.cli.options import names, output, prefix, ruled
 
 @cli.group(cls=Group)
 def policy() -> None:
-    """Judge by the policy: what may come from where, and how (`docs/policy.md`)."""
+    """Check by the policy: what may come from where, and how."""
 
 
 @policy.command("check")
@@ -22,9 +22,9 @@ def policy() -> None:
 @names
 @output
 def policy_check(target: str | None, **options: object) -> None:
-    """Tell what LOCK_OR_DIR (default: the environment) has that the policy forbids.
+    """Show what LOCK_OR_DIR (default: the environment) has that the policy forbids.
 
-    Exits with 3 if there is something.
+    Exits with 3 if there is anything.
     """
     from bridge.cli.commands.ruling import check
 
@@ -40,7 +40,7 @@ def policy_check(target: str | None, **options: object) -> None:
         if rows:
             run.render.table(("package", "rule", "what breaks it"), rows)
         else:
-            run.render.note(f"{report.target}: {report.packages} packages keep to the policy")
+            run.render.note(f"{report.target}: {report.packages} packages follow the policy")
 
     run.show(report.to_json, show)
     if (failure := report.failure) is not None:

@@ -133,7 +133,7 @@ OPTIONS: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
     (
         _CHANGES,
         ("--shortcuts", "--shortcuts-only"),
-        "menus are left as they are: bridge run -n NAME COMMAND starts a program",
+        "bridge makes no menu entries: bridge run -n NAME COMMAND starts a program",
     ),
     (_CHANGES, ("--symlinks", "--softlink", "--always-softlink"), "--link-mode hardlink saves the same space"),
     (_CHANGES, ("--all",), "bridge create -n NAME -r pixi.toml --environment NAME, for each"),
@@ -145,7 +145,11 @@ OPTIONS: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
         ("--raw", "--bounds", "--editable-mode", "--marker"),
         "requirements are taken as they are written: 'NAME>=1'",
     ),
-    (_CHANGES, ("--resolution",), "the newest that fit together are taken; a bound takes older ones: 'NAME<2'"),
+    (
+        _CHANGES,
+        ("--resolution",),
+        "bridge takes the newest versions that fit; a bound takes an older one: 'NAME<2'",
+    ),
     (_CHANGES, ("--isolated", "--no-config"), "BRIDGE_NO_CONFIG=1 reads no configuration"),
     (_CHANGES, ("--config-file",), "BRIDGE_CONFIG_FILE=FILE"),
     (_CHANGES, ("--force",), "bridge env remove NAME removes the one that is there"),

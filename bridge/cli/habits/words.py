@@ -123,7 +123,6 @@ OF_PIP = {
 ARGUMENTS: tuple[tuple[str, frozenset[str], str], ...] = (
     ("cache", frozenset({"dir", "info", "list", "size"}), "bridge cache shows where the caches are and how large"),
     ("cache", frozenset(), "bridge cache --prune removes what is old; with --older-than 0d, everything"),
-    ("outdated", frozenset(), "bridge outdated shows every package; bridge search NAME shows the versions of one"),
     ("index", frozenset({"versions"}), "bridge search NAME shows the versions of channels and indexes"),
     ("shell", frozenset({"hook", "init", "activate"}), 'eval "$(bridge activate -n NAME)"; nothing has to be set up'),
     ("env", frozenset({"clone", "copy", "rename"}), "bridge create -n NEW --clone NAME"),

@@ -92,7 +92,7 @@ def _licenses(document: object) -> LicenseRules:
 def _publisher(document: object) -> Publisher:
     publisher = Publisher.of_json(document)
     if publisher is None:
-        raise TypeError("a publisher of the policy is no table")
+        raise TypeError("a publisher of the policy is not a table")
     return publisher
 
 
@@ -102,13 +102,13 @@ def _optional(read: Callable[[object], _T], value: object) -> _T | None:
 
 def _table(value: object) -> Mapping[str, object]:
     if not isinstance(value, dict):
-        raise TypeError("what should be a table of the policy is none")
+        raise TypeError("a table of the policy is not a table")
     return value
 
 
 def _list(value: object) -> list[object]:
     if not isinstance(value, list):
-        raise TypeError("what should be a list of the policy is none")
+        raise TypeError("a list of the policy is not a list")
     return value
 
 
@@ -123,11 +123,11 @@ def _texts(value: object) -> tuple[str, ...]:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError("what should be a text of the policy is none")
+        raise TypeError("a text of the policy is not a text")
     return value
 
 
 def _time(value: object) -> int:
     if type(value) is not int:
-        raise TypeError("a limit of the policy's cooldown is no time")
+        raise TypeError("a limit of the policy's cooldown is not a time")
     return value

@@ -33,7 +33,7 @@ class Place:
         """Read a place; paths start from `folder`, and `pypi` is the default index. Raises `ValueError`."""
         text = text.strip()
         if not text or any(character.isspace() for character in text):
-            raise ValueError(f"{text!r} is no channel, index or folder")
+            raise ValueError(f"{text!r} is not a channel, an index or a folder")
         if is_path(text):
             return cls(text=text, urls=(normal_place(os.path.abspath(folder / os.path.expanduser(text))),))
         if text == "pypi":

@@ -101,7 +101,7 @@ def _withdrawn(plan: Plan, sources: Sources) -> list[str]:
             return None  # who downloads it says why
         same = next((each for each in files if each.filename == record.filename), None)
         if same is None:
-            return f"{record.filename} is in the lock, and its index lists it no more"
+            return f"{record.filename} is in the lock, and its index no longer lists it"
         if same.yanked is None:
             return None
         return f"{record.filename} is in the lock, and was yanked{_because(same.yanked)}"

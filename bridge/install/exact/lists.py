@@ -164,6 +164,6 @@ def _file(file: IndexFile, marker: str) -> LockedWheel | LockedSource:
 def _no_lock(path: Path, entry: str, problem: str) -> UsageError:
     return UsageError(
         "not-a-lock",
-        f"{path} is no lock: {masked(entry)[:200]}: {problem}",
+        f"{path} is not a lock: {masked(entry)[:200]}: {problem}",
         hint=f"solve it instead: bridge install -r {quoted(path)}",
     )

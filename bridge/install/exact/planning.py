@@ -170,7 +170,7 @@ def plan_exact(
     if moved and (left := [each for each in staying if _is_of_python(each.record)]):
         raise UsageError(
             "kept-of-python",
-            f"python changes, and packages to keep are made for the present one: {left[0].record.name}",
+            f"python changes, and packages to keep are made for the current one: {left[0].record.name}",
             hint="leave --keep out, or remove them first",
         )
     operations = tuple(step for step in planned.operations if not (isinstance(step, Remove) and step.old in staying))

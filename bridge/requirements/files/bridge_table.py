@@ -12,7 +12,7 @@ from bridge.config.layers import placed
 from bridge.errors import UsageError
 from bridge.requirements.algebra import conda_requirement
 from bridge.requirements.files import fields
-from bridge.requirements.files.constructs import Section, describes, honoured, told
+from bridge.requirements.files.constructs import Section, describes, honoured, ignored
 from bridge.requirements.files.values import FileRequirements, wrong
 
 __all__ = ["BRIDGE", "read_bridge"]
@@ -36,10 +36,10 @@ BRIDGE = Section(
         "pre": honoured("pre-releases compete"),
         "exclude-newer": honoured("a cooldown"),
         **{name: describes("a setting of every command in the project") for name in sorted(_SETTINGS)},
-        **{name: told("only the user's or the system's configuration sets it") for name in sorted(_GUARDED)},
-        "audit": told("`bridge audit` reads it"),
-        "policy": told("`--policy` reads it"),
-        "convert": told("`bridge convert` reads it"),
+        **{name: ignored("only the user's or the system's configuration sets it") for name in sorted(_GUARDED)},
+        "audit": ignored("`bridge audit` reads it"),
+        "policy": ignored("`--policy` reads it"),
+        "convert": ignored("`bridge convert` reads it"),
     },
     unknown="refused",
 )

@@ -1,6 +1,6 @@
 """What each construct of a requirement file gets, as tables that the readers check their input against.
 
-A construct is `honoured`, `refused` by name, or `told` (a warning: it cannot change what is installed). `describes`
+A construct is `honoured`, `refused` by name, or `ignored` (a warning: it cannot change what is installed). `describes`
 marks standard metadata, such as the description of a project, which is about something else than its requirements.
 The tables are the single place that says so: `docs/requirement-files.md` shows them.
 """
@@ -14,9 +14,9 @@ from typing import Literal
 from bridge.requirements.files.values import wrong
 from converters.deferred import dataclass
 
-__all__ = ["Construct", "Fate", "Section", "describes", "honoured", "refused", "told"]
+__all__ = ["Construct", "Fate", "Section", "describes", "honoured", "ignored", "refused"]
 
-Fate = Literal["honoured", "refused", "told", "describes"]
+Fate = Literal["honoured", "refused", "ignored", "describes"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +35,8 @@ def refused(note: str) -> Construct:
     return Construct(fate="refused", note=note)
 
 
-def told(note: str) -> Construct:
-    return Construct(fate="told", note=note)
+def ignored(note: str) -> Construct:
+    return Construct(fate="ignored", note=note)
 
 
 def describes(note: str) -> Construct:
@@ -48,12 +48,12 @@ class Section:
     """The keys of one mapping in a file.
 
     :param name: as the documentation shows it; `keys`: by their names.
-    :param unknown: what other keys get: `refused` where a key may say where a package comes from, else `told`.
+    :param unknown: what other keys get: `refused` where a key may say where a package comes from, else `ignored`.
     """
 
     name: str
     keys: Mapping[str, Construct]
-    unknown: Literal["refused", "told"] = "told"
+    unknown: Literal["refused", "ignored"] = "ignored"
 
     def check(self, value: object, path: Path, where: str, warnings: list[str]) -> Mapping[str, object]:
         """Return `value` as a mapping, its keys checked; add a warning for each key that has no effect.
@@ -73,7 +73,7 @@ class Section:
                 hint = f"known here: {known}" if construct is None else construct.note
                 problem = "bridge does not know this key" if construct is None else "bridge does not support this"
                 raise wrong(path, place, problem, hint=hint)
-            if fate == "told":
+            if fate == "ignored":
                 note = construct.note if construct is not None else "bridge does not know this key"
                 warnings.append(f"{path}: {place} has no effect: {note}")
         return value

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bridge.errors import UsageError
 from bridge.requirements.algebra import Requirement, conda_requirement, parse_pypi
-from bridge.requirements.files.constructs import Section, honoured, told
+from bridge.requirements.files.constructs import Section, honoured, ignored
 from bridge.requirements.files.pip_format import PipLines
 from bridge.requirements.files.selectors import comment_selectors, selector_holds
 from bridge.requirements.files.values import Chosen, FileRequirements, unique, wrong
@@ -30,8 +30,8 @@ TOP = Section(
         "variables": honoured("environment variables of the activated environment"),
         "platforms": honoured("a warning where the target is not one of them; a platform that is none is refused"),
         "pip-repositories": honoured("further package indexes, as conda-lock reads them"),
-        "prefix": told("`-p` says where the environment is"),
-        "category": told("it names a group of dependencies for conda-lock; all of them are asked for"),
+        "prefix": ignored("`-p` says where the environment is"),
+        "category": ignored("it names a group of dependencies for conda-lock; all of them are asked for"),
     },
 )
 ENTRIES = Section(
@@ -39,7 +39,7 @@ ENTRIES = Section(
     keys={
         "pip": honoured("lines of a requirements.txt; all of its options"),
         "sel(…)": honoured("a MatchSpec for `unix`, `linux`, `osx` or `win` alone"),
-        "# [SELECTOR]": honoured("the line is left out where the selector does not hold, and that is told"),
+        "# [SELECTOR]": honoured("the line is left out where the selector does not hold, with a message"),
     },
     unknown="refused",
 )
@@ -178,19 +178,19 @@ def _check_platforms(value: object, path: Path, platform: str, warnings: list[st
     for place, name in enumerate(platforms):
         if name not in SUBDIRS:
             known = ", ".join(sorted(SUBDIRS))
-            raise wrong(path, f"platforms[{place}]", f"{name} is no platform", context=(f"known: {known}",))
+            raise wrong(path, f"platforms[{place}]", f"{name} is not a platform", context=(f"known: {known}",))
     if platforms and platform not in platforms:
         warnings.append(f"{path}: platforms has {', '.join(platforms)}, and this is solved for {platform}")
 
 
 def _variables(value: object, path: Path) -> dict[str, str]:
-    """Return the environment variables; a value that is no text becomes one (CEP 24)."""
+    """Return the environment variables; a value that is not a text becomes one (CEP 24)."""
     if not isinstance(value, (dict, type(None))):
         raise wrong(path, "variables", "a mapping was expected: NAME: VALUE")
     variables = {}
     for name, content in (value or {}).items():
         if not _VARIABLE.match(str(name)):
-            raise wrong(path, f"variables.{name}", "this is no name of an environment variable")
+            raise wrong(path, f"variables.{name}", "this is not the name of an environment variable")
         if isinstance(content, (dict, list, type(None))):
             raise wrong(path, f"variables.{name}", f"a text was expected, not {_kind(content)}")
         variables[str(name)] = str(content)

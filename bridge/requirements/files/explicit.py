@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bridge.errors import UsageError
 from bridge.requirements.algebra import Requirement, conda_requirement, parse_pypi
-from bridge.requirements.files.constructs import Section, honoured, refused, told
+from bridge.requirements.files.constructs import Section, honoured, ignored, refused
 from bridge.requirements.files.local import direct_requirement
 from bridge.requirements.files.platforms import check_platform
 from bridge.requirements.files.values import FileRequirements, unique, wrong
@@ -28,7 +28,7 @@ LINES = Section(
         "URL of a wheel or an sdist": honoured("exactly this file; a hash behind # must fit"),
         "# pip NAME @ URL": honoured("the same, as conda-lock writes it; `--hash=sha256:` must fit"),
         "# platform:": honoured("refused where the target is another platform"),
-        "md5 of a wheel": told("wheels are verified by sha256 only"),
+        "md5 of a wheel": ignored("wheels are verified by sha256 only"),
         "another line": refused("after @EXPLICIT each line is a URL"),
     },
     unknown="refused",
@@ -88,7 +88,7 @@ class _Reading:
         except UsageError as error:
             raise wrong(self.path, number, error.message, context=error.context, hint=_HINT) from error
         if requirement.conda is None or requirement.conda.url is None:
-            raise wrong(self.path, number, f"{line!r} is no URL of a package", hint=_HINT)
+            raise wrong(self.path, number, f"{line!r} is not the URL of a package", hint=_HINT)
         subdir = url.rsplit("/", 2)[-2]
         if subdir in SUBDIRS and subdir != self.platform:
             problem = f"this package is for {subdir}, and this is solved for {self.platform}"

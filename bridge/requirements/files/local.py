@@ -174,7 +174,7 @@ def _of_path(parts: _Parts, base: Path) -> Requirement:
     try:
         path = absolute_path(location, base)
     except ValueError as error:
-        raise _wrong(parts.text, f"{masked(location)} is no URL: {error}") from error
+        raise _wrong(parts.text, f"{masked(location)} is not a URL: {error}") from error
     fragment = urlsplit(location).fragment if location.startswith("file:") else ""
     url = path.as_uri() + (f"#{fragment}" if fragment else "")
     if os.path.isfile(path) and _PACKAGE.match(path.name) and not (parts.name or parts.marker or parts.extras):
@@ -185,7 +185,7 @@ def _of_path(parts: _Parts, base: Path) -> Requirement:
         raise _wrong(parts.text, f"there is no {'folder' if parts.is_editable else 'file'} {path}", "check the path")
     if path.name.endswith(_PACKAGES):
         hint = "name it by its path alone, below the folder of its channel: CHANNEL/SUBDIR/NAME-VERSION-BUILD.conda"
-        raise _wrong(parts.text, f"{path.name} is no conda package that can be named so", hint)
+        raise _wrong(parts.text, f"{path.name} is not a conda package that can be named like this", hint)
     if parts.is_editable:
         raise _wrong(parts.text, f"{path.name} is a file, and cannot be editable", "omit -e")
     source = source_of(url)

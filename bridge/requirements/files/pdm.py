@@ -9,7 +9,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from bridge.requirements.files import fields
-from bridge.requirements.files.constructs import Section, describes, honoured, refused, told
+from bridge.requirements.files.constructs import Section, describes, honoured, ignored, refused
 from bridge.requirements.files.values import FileRequirements, wrong
 
 __all__ = ["PDM", "RESOLUTION", "SOURCE", "Pdm", "read_pdm"]
@@ -25,17 +25,17 @@ PDM = Section(
         "distribution": describes("how the project is built"),
         "version": describes("how the project is built"),
         "build": describes("how the project is built"),
-        "scripts": told("they are PDM's to run"),
-        "options": told("they are options of PDM's commands"),
-        "ignore_package_warnings": told("it is about PDM as a program"),
+        "scripts": ignored("only PDM runs them"),
+        "options": ignored("they are options of PDM's commands"),
+        "ignore_package_warnings": ignored("it configures the program PDM"),
     },
 )
 RESOLUTION = Section(
     name="tool.pdm.resolution",
     keys={
         "allow-prereleases": honoured("pre-releases compete"),
-        "respect-source-order": told("indexes are always asked in their order"),
-        "requires-python": told("the python is that of the environment"),
+        "respect-source-order": ignored("indexes are always asked in their order"),
+        "requires-python": ignored("the python is that of the environment"),
         "overrides": refused("bridge overrides no package's requirements"),
         "excludes": refused("bridge leaves out no package's requirements"),
     },

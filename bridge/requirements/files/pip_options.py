@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import NoReturn
 
-from bridge.requirements.files.constructs import Construct, Section, honoured, refused, told
+from bridge.requirements.files.constructs import Construct, Section, honoured, ignored, refused
 from bridge.requirements.files.values import wrong
 
 __all__ = ["OPTIONS", "OptionParser", "split_options"]
@@ -30,12 +30,12 @@ OPTIONS = Section(
         "--no-binary": honoured("source distributions only"),
         "--pre": honoured("pre-releases compete"),
         "--require-hashes": honoured("every requirement needs a hash"),
-        "--hash": honoured("the sha256 that a file must have; others are read where a sha256 stands beside them"),
-        "--prefer-binary": told("bridge takes the newest version that fits, and its wheel before its sdist"),
-        "--use-feature": told("it switches features of pip itself"),
-        "--use-wheel": told("wheels are always used"),
-        "--no-cache-dir": told("bridge keeps its own cache"),
-        "--no-build-isolation": told("bridge builds each source distribution in isolation"),
+        "--hash": honoured("the sha256 that a file must have; others are accepted beside a sha256"),
+        "--prefer-binary": ignored("bridge takes the newest version that fits, and its wheel before its sdist"),
+        "--use-feature": ignored("it switches features of pip itself"),
+        "--use-wheel": ignored("wheels are always used"),
+        "--no-cache-dir": ignored("bridge keeps its own cache"),
+        "--no-build-isolation": ignored("bridge builds each source distribution in isolation"),
         "--all-releases": honoured(
             "`:all:`, as `--pre`; refused for single projects: name a pre-release in the version"
         ),
@@ -115,6 +115,6 @@ def split_options(
         construct: Construct = OPTIONS.keys[f"--{name}"]
         if construct.fate == "refused":
             raise wrong(path, where, f"bridge does not support --{name}", hint=construct.note)
-        if construct.fate == "told":
+        if construct.fate == "ignored":
             warnings.append(f"{path}: --{name} has no effect: {construct.note}")
     return {name: values for name, values in given.items() if OPTIONS.keys[f"--{name}"].fate == "honoured"}

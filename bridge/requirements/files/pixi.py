@@ -158,7 +158,7 @@ class _Reading:
         for selector, table in targets.items():
             here = f"{where}.{selector}"
             if selector not in (*known, *self.named) and "-" not in selector:
-                raise wrong(self.path, here, "this is no platform", hint=f"known: {', '.join(known)}, linux-64, …")
+                raise wrong(self.path, here, "this is not a platform", hint=f"known: {', '.join(known)}, linux-64, …")
             checked[selector] = TARGET.check(table, self.path, here, self.warnings if selector in mine else [])
         for selector in mine:
             if selector in checked:

@@ -73,7 +73,7 @@ def pypi_spec(name: str, value: object, path: Path, where: str, warnings: list[s
         SpecifierSet("" if version == "*" else version)
     except ValueError as error:
         hint = "write a PEP 440 specifier (>=1.2, ==1.2.*), or *"
-        raise wrong(path, where, f"{version!r} is no version specifier", hint=hint) from error
+        raise wrong(path, where, f"{version!r} is not a version specifier", hint=hint) from error
     extras = fields.texts(table.get("extras"), path, f"{where}.extras")
     marker = given("env-markers")
     bracketed = f"[{','.join(extras)}]" if extras else ""

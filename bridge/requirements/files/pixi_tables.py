@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.requirements.files.constructs import Construct, Section, describes, honoured, refused, told
+from bridge.requirements.files.constructs import Construct, Section, describes, honoured, ignored, refused
 
 __all__ = [
     "CHANNEL",
@@ -28,8 +28,8 @@ _CONTENT: dict[str, Construct] = {
     "build-dependencies": honoured("the same, as pixi installs them"),
     "pypi-dependencies": honoured("requirements of projects"),
     "constraints": honoured("what must hold if a package is installed at all"),
-    "activation": told("bridge runs no activation scripts of a workspace, and sets none of its variables"),
-    "tasks": told("they are pixi's to run"),
+    "activation": ignored("bridge runs no activation scripts of a workspace, and sets none of its variables"),
+    "tasks": ignored("only pixi runs them"),
     "dev": refused(_BUILDS),
 }
 _FEATURE: dict[str, Construct] = {
@@ -61,8 +61,8 @@ MANIFEST = Section(
         "feature": honoured("where an environment has it"),
         "environments": honoured("one of them, by `--environment`; else `default`"),
         "exclude-newer": honoured("the cooldown of single packages"),
-        "package": told("it says how pixi builds a conda package"),
-        "tool": told("it is about other programs"),
+        "package": ignored("it says how pixi builds a conda package"),
+        "tool": ignored("it configures other programs"),
         "$schema": describes("the schema of the file"),
     },
 )
@@ -85,14 +85,14 @@ WORKSPACE = Section(
         "homepage": _METADATA,
         "repository": _METADATA,
         "documentation": _METADATA,
-        "preview": told("it switches features of pixi itself"),
-        "requires-pixi": told("bridge is not pixi"),
-        "build-variants": told("they are about packages that pixi builds"),
-        "build-variants-files": told("they are about packages that pixi builds"),
-        "target": told("it is about packages that pixi builds"),
+        "preview": ignored("it switches features of pixi itself"),
+        "requires-pixi": ignored("it is the version of pixi itself"),
+        "build-variants": ignored("they concern packages that pixi builds"),
+        "build-variants-files": ignored("they concern packages that pixi builds"),
+        "target": ignored("it concerns packages that pixi builds"),
         "conda-pypi-map": refused("name the map with --name-map"),
         "s3-options": refused("bridge reads channels over http and https, and folders"),
-        "pinning-strategy": told("it is about `pixi add`"),
+        "pinning-strategy": ignored("it configures `pixi add`"),
     },
 )
 PLATFORM = Section(
@@ -124,7 +124,7 @@ ENVIRONMENT = Section(
         "no-default-feature": honoured("without the tables at the top"),
         **_FEATURE,
         **_OF_FEATURE,
-        "solve-group": told("this environment is solved alone, so its versions may differ from those of the group"),
+        "solve-group": ignored("this environment is solved alone, so its versions may differ from those of the group"),
     },
     unknown="refused",
 )

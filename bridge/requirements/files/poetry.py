@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 
 from bridge.requirements.algebra import Requirement
 from bridge.requirements.files import fields
-from bridge.requirements.files.constructs import Section, describes, honoured, refused, told
+from bridge.requirements.files.constructs import Section, describes, honoured, ignored, refused
 from bridge.requirements.files.origins import Origin, sourced
 from bridge.requirements.files.poetry_versions import marker_of_platform, marker_of_python, specifier_of
 from bridge.requirements.files.values import Chosen, FileRequirements, unique, wrong
@@ -28,10 +28,10 @@ POETRY = Section(
         "dev-dependencies": honoured("the group `dev`"),
         "extras": honoured("optional dependencies, where `--extra` asks for them"),
         "source": honoured("indexes, by their priorities"),
-        "package-mode": told("a project is installed where its folder is named"),
-        "requires-poetry": told("bridge is not poetry"),
-        "requires-plugins": told("bridge is not poetry"),
-        "build-constraints": told("they narrow what a build uses, not what is installed"),
+        "package-mode": ignored("a project is installed where its folder is named"),
+        "requires-poetry": ignored("it is the version of poetry itself"),
+        "requires-plugins": ignored("they are plugins of poetry"),
+        "build-constraints": ignored("they constrain builds, not what is installed"),
         **dict.fromkeys(
             (
                 "name", "version", "description", "license", "authors", "maintainers", "readme", "homepage",
@@ -47,7 +47,7 @@ GROUP = Section(
     keys={
         "dependencies": honoured("what the group asks for"),
         "optional": honoured(
-            "every group is optional: `--group` asks for it; one that poetry installs unasked is told"
+            "every group is optional: `--group` asks for it; a message names those that poetry installs by default"
         ),
         "include-groups": honoured("further groups"),
     },
@@ -72,8 +72,8 @@ DEPENDENCY = Section(
         "develop": honoured("installed as a link to the folder"),
         "url": honoured("a wheel or a source distribution"),
         "file": honoured("a file, as `path`"),
-        "allow-prereleases": told("name a pre-release in the version, or use --pre"),
-        "allows-prereleases": told("name a pre-release in the version, or use --pre"),
+        "allow-prereleases": ignored("name a pre-release in the version, or use --pre"),
+        "allows-prereleases": ignored("name a pre-release in the version, or use --pre"),
     },
     unknown="refused",
 )

@@ -30,7 +30,7 @@ def _clauses(constraint: str) -> list[str]:
     while position < len(text):
         clause = _CLAUSE.match(text, position)
         if clause is None:
-            raise ValueError(f"{constraint!r} is no version constraint")
+            raise ValueError(f"{constraint!r} is not a version constraint")
         position = clause.end()
         clauses += _clause(clause["operator"] or "", clause["version"])
     return clauses
@@ -77,5 +77,5 @@ def _python_clause(clause: str) -> str:
 def marker_of_platform(platform: str) -> str:
     """Return a `sys.platform` as a marker."""
     if not re.fullmatch(r"[a-z0-9]+", platform):
-        raise ValueError(f"{platform!r} is no platform as sys.platform has it")
+        raise ValueError(f"{platform!r} is not a value of sys.platform")
     return f'sys_platform == "{platform}"'

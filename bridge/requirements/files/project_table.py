@@ -27,7 +27,7 @@ PROJECT = Section(
         "dependencies": honoured("what the project requires"),
         "optional-dependencies": honoured("its extras, where `--extra` asks for them"),
         "requires-python": honoured("the python must fit"),
-        "dynamic": honoured("dependencies and extras that it names are read from the metadata, which a build tells"),
+        "dynamic": honoured("dependencies and extras that it names are read from the metadata that a build writes"),
         "name": honoured("an extra may name others through it"),
         **dict.fromkeys(
             (

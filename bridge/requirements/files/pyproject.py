@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 from bridge.requirements.algebra import Requirement
 from bridge.requirements.files import fields
 from bridge.requirements.files.bridge_table import read_bridge
-from bridge.requirements.files.constructs import Section, describes, honoured, told
+from bridge.requirements.files.constructs import Section, describes, honoured, ignored
 from bridge.requirements.files.pdm import Pdm, read_pdm
 from bridge.requirements.files.pixi import features_of, read_pixi
 from bridge.requirements.files.poetry import Poetry, read_poetry
@@ -40,10 +40,10 @@ TOOLS = Section(
         "poetry": honoured("see below"),
         "pdm": honoured("see below"),
         "bridge": honoured("see below"),
-        "hatch": told("environments of hatch are not read: `hatch dep show requirements` lists what one needs"),
-        "rye": told("rye is superseded by uv: move its dependencies to [dependency-groups]"),
-        "flit": told("write its requirements to [project]"),
-        "conda-lock": told("name channels and packages in [tool.bridge]"),
+        "hatch": ignored("environments of hatch are not read: `hatch dep show requirements` lists what one needs"),
+        "rye": ignored("rye is superseded by uv: move its dependencies to [dependency-groups]"),
+        "flit": ignored("write its requirements to [project]"),
+        "conda-lock": ignored("name channels and packages in [tool.bridge]"),
         "setuptools": describes("how the project is built; what it says of `dynamic` is known once it is"),
         **dict.fromkeys(
             (

@@ -55,7 +55,7 @@ def read_text(path: Path, limit: int = MAX_SIZE) -> str:
             raise wrong(path, None, "requirements are read from files, and this is a URL", hint=hint) from error
         raise wrong(path, None, f"the file cannot be read: {reason}") from error
     if len(data) > limit:
-        raise wrong(path, None, f"the file is larger than {limit} bytes, which no requirement file is")
+        raise wrong(path, None, f"the file is larger than {limit} bytes, more than any requirement file has")
     encoding = _encoding(data)
     try:
         return data.decode(encoding)

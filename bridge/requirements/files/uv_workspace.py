@@ -48,7 +48,7 @@ def member(path: Path, project: str, where: str) -> Path:
                 return each
         break
     hint = "name its folder (path = …), or the index it comes from (index = …)"
-    problem = f"{project} is to be a member of the uv workspace, and no member here has this name"
+    problem = f"{project} should be a member of the uv workspace, but no member here has this name"
     raise wrong(path, where, problem, hint=hint)
 
 

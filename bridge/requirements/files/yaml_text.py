@@ -50,7 +50,7 @@ def load_yaml(path: Path, text: str, *, max_nodes: int = MAX_NODES) -> object:
     :param max_nodes: `MAX_LOCK_NODES` for a lock.
     """
     if len(text) > MAX_YAML and max_nodes == MAX_NODES:
-        raise wrong(path, None, f"the file is larger than {MAX_YAML} characters, which no environment is")
+        raise wrong(path, None, f"the file is larger than {MAX_YAML} characters, more than any environment has")
     loader = _Loader if max_nodes == MAX_NODES else _FastLoader
     try:
         _check_events(text, path, loader, max_nodes)
@@ -96,7 +96,7 @@ class _Count:
             if isinstance(event, yaml.ScalarEvent):
                 self._close()
         if len(self._open) > MAX_DEPTH:
-            return f"nested more than {MAX_DEPTH} deep, which no file of this kind is"
+            return f"nested more than {MAX_DEPTH} deep"
         return f"more than {self._limit} values, which no file of this kind has" if self._total > self._limit else None
 
     def _close(self) -> None:

@@ -69,7 +69,7 @@ def finished(reading: int, status: int) -> "tuple[int, object]":
     try:
         answer: object = json.loads(written[imported:].decode("utf-8"))
     except ValueError:
-        answer = {"type": "SystemExit", "text": "it ended python", "missing": None}
+        answer = {"type": "SystemExit", "text": "it ended the python process", "missing": None}
     return imported, answer
 
 

@@ -212,11 +212,11 @@ BOMB = "\n".join(
     ("content", "what"),
     [
         (b'{"name": 1}', "it has no id"),
-        (b"[" * 100_000, "no document"),
+        (b"[" * 100_000, "not a document"),
         (b'{"id": "A", "affected": 5}', "affected is not a list"),
         (b"PK\x03\x04damaged", "damaged zip"),
-        (b"a: [b", "no document"),
-        (BOMB, "no document"),
+        (b"a: [b", "not a document"),
+        (BOMB, "not a document"),
     ],
 )
 def test_a_source_that_is_no_osv_is_one_error(content: bytes, what: str, tmp_path: Path) -> None:

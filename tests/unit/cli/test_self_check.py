@@ -158,7 +158,7 @@ def test_a_configuration_that_stops_other_commands_is_reported(kind: str, site: 
     done = run(site, "--json", environ={name: value.format(file=file) for name, value in variables.items()})
     found = answers(done)
     assert (done.returncode, found["configuration"]["level"], found["cache"]["level"]) == (11, "error", "warning")
-    assert "mend the file or the variable" in done.stderr
+    assert "correct the file or the variable" in done.stderr
 
 
 def test_a_cache_that_cannot_be_written(site: Path, tmp_path: Path) -> None:

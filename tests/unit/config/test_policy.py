@@ -39,7 +39,7 @@ def policy_of(folder: Path, text: str) -> Policy:
         ("cooldown = 7", 'a duration ("7 days"), a date or "never" was expected'),
         ("cooldown = 'soon'", "cooldown: 'soon' is not a date"),
         ("[origins]\nx = 3", "origins.x: a text or an array of texts was expected"),
-        ("[origins]\nx = 'two words'", "is no channel, index or folder"),
+        ("[origins]\nx = 'two words'", "is not a channel, an index or a folder"),
         ("[origins]\na_b = 'x'\n\"a.b\" = 'y'", "a-b has a rule already"),
         ("[attestations]\nx = false", "true or a table of the publisher was expected"),
         ("[attestations.x]\nowner = 'me'", "attestations.x.owner: there is no such key"),

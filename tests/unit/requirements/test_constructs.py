@@ -216,7 +216,7 @@ UNHONOURED = [
     for section in SECTIONS.values()
     if section.name in HOSTS
     for key, construct in section.keys.items()
-    if construct.fate in {"refused", "told"}
+    if construct.fate in {"refused", "ignored"}
 ]
 
 
@@ -246,7 +246,7 @@ def test_an_unknown_key_is_named_wherever_it_stands(
         line = key
     found = outcome(tmp_path_factory.mktemp("any"), section, text_of(section, line))
     assert names(found, key), text_of(section, line)
-    assert isinstance(found, UsageError) or SECTIONS[section].unknown == "told"
+    assert isinstance(found, UsageError) or SECTIONS[section].unknown == "ignored"
 
 
 # A value for each honoured key, with which the file says something else than without it; or a value that the key does

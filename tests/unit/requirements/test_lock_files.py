@@ -462,7 +462,7 @@ def test_parts_that_a_lock_does_not_have(
 
 
 def test_what_is_no_lock(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no lock that bridge reads"):
+    with pytest.raises(UsageError, match="not a lock that bridge reads"):
         lock(tmp_path, "requirements.txt", "x==1\n")
 
 

@@ -56,9 +56,9 @@ def test_only_what_the_file_is_meets_it(text: str, version: str | None) -> None:
     [
         ("zlib[license_family=MIT]", "does not support the field `license_family`"),
         ("zlib[flags=[x]]", "does not support the field `flags`"),
-        ("zlib 1.0 h_0 more", "'h_0 more' is no build string"),
-        ('zlib ==1.0 ; python_version >= "3" and', "is no build string"),
-        (f"{URL}-1.0-h_0.conda#what", "'what' is no hash"),
+        ("zlib 1.0 h_0 more", "'h_0 more' is not a build string"),
+        ('zlib ==1.0 ; python_version >= "3" and', "is not a build string"),
+        (f"{URL}-1.0-h_0.conda#what", "'what' is not a hash"),
     ],
 )
 def test_what_nothing_here_can_judge_is_refused(text: str, said: str) -> None:

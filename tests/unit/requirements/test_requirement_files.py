@@ -349,13 +349,13 @@ def test_what_does_nothing_in_an_environment_is_told(tmp_path: Path) -> None:
         "category has no effect: it names a group of dependencies for conda-lock; all of them are asked for",
         "platforms has osx-64, and this is solved for linux-64",
     ]
-    refuse(write(tmp_path, "e.yml", "platforms: [linux]\n"), "platforms[0]", "linux is no platform", "linux-64")
+    refuse(write(tmp_path, "e.yml", "platforms: [linux]\n"), "platforms[0]", "linux is not a platform", "linux-64")
 
 
 def test_variables_are_texts(tmp_path: Path) -> None:
     path = write(tmp_path, "e.yml", "dependencies: [a]\nvariables: {QT_API: pyside2, N: 1}\n")
     assert read(path, environ={}).variables == {"QT_API": "pyside2", "N": "1"}
-    refuse(write(tmp_path, "e.yml", "variables: {a b: 1}\n"), "variables.a b", "no name")
+    refuse(write(tmp_path, "e.yml", "variables: {a b: 1}\n"), "variables.a b", "not the name")
     refuse(write(tmp_path, "e.yml", "variables: {A: [1]}\n"), "variables.A", "a list")
 
 
@@ -413,7 +413,7 @@ ENVIRONMENT_ERRORS: dict[str, tuple[str, tuple[str, ...]]] = {
     "an object": ("!!python/object/apply:os.system ['true']\n", ("not YAML",)),
     "an alias to nothing": ("dependencies: *nothing\n", ("not YAML", "nothing")),
     "a value that holds itself": ("dependencies: &a [x, *a]\n", ("refers to a value that contains it",)),
-    "a key that is no text": ("{[a]: b}\n", ("not YAML",)),
+    "a key that is not a text": ("{[a]: b}\n", ("not YAML",)),
     "deep": ("dependencies: " + "[" * 40 + "]" * 40, ("deep",)),
     "deep beyond any stack": ("[" * 100_000, ("deep",)),
     "a control character": ("name: \x07\n", ("not YAML",)),
@@ -535,7 +535,7 @@ PROJECT_ERRORS: dict[str, tuple[str, dict[str, list[str]], tuple[str, ...]]] = {
     "a key twice": ("a = 1\na = 2\n", {}, ("not TOML", "line 2")),
     "deep": ("a = " + "[" * 10_000, {}, ("not TOML",)),
     "no project": ("[tool.hatch]\nname = 'x'\n", {}, ("no [project] table", "PEP 621")),
-    "project is no table": ("project = 1\n", {}, ("project", "table")),
+    "project is not a table": ("project = 1\n", {}, ("project", "table")),
     "dependencies as a text": ('[project]\ndependencies = "x"\n', {}, ("project.dependencies", "list")),
     "dependencies as a table": ('[project.dependencies]\nx = "1"\n', {}, ("project.dependencies", "list")),
     "a dependency that is a number": ("[project]\ndependencies = [1]\n", {}, ("project.dependencies[0]", "text")),
@@ -866,8 +866,8 @@ def test_an_explicit_list_is_requirements_for_exactly_these_files(tmp_path: Path
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("numpy", "is no URL"),
-        ("https://h.example/c/noarch/y-2.0-h_0.conda#nothex", "'nothex' is no hash"),
+        ("numpy", "is not the URL"),
+        ("https://h.example/c/noarch/y-2.0-h_0.conda#nothex", "'nothex' is not a hash"),
         ("-r x", ""),
     ],
 )
@@ -941,7 +941,7 @@ def test_a_path_of_a_conda_package_becomes_its_url(dist: Path, text: str) -> Non
     found = direct_requirement(text, dist)
     assert found is not None
     assert found.text == f"{dist.as_uri()}/dist/x-1.0-h_0.conda"
-    with pytest.raises(UsageError, match="no conda package that can be named so"):
+    with pytest.raises(UsageError, match="not a conda package that can be named like this"):
         direct_requirement(f"x @ {text}", dist)
 
 
@@ -962,7 +962,7 @@ def test_what_is_no_path(tmp_path: Path, text: str) -> None:
         ("none-1.0.tar.gz", ("there is no file",)),
         ("./dist/x.conda", ("x.conda",)),
         ("y @ ./dist/x-2.0.tar.gz", ("a file of x, not of y",)),
-        ("file://[x/y-1.0-py3-none-any.whl", ("is no URL",)),
+        ("file://[x/y-1.0-py3-none-any.whl", ("is not a URL",)),
         (f"./{'y' * 300}.whl", ("there is no file",)),
     ],
 )

@@ -103,7 +103,7 @@ def test_paths_and_members_of_a_workspace(tmp_path: Path) -> None:
     write(tmp_path, "pyproject.toml", root)
     text = f'{PROJECT}[tool.uv.sources]\ntorch = {{path = "../{wheel.name}"}}\nnumpy = {{workspace = true}}\n'
     path = write(tmp_path, "app/pyproject.toml", text)
-    refuse(path, "tool.uv.sources.numpy", "numpy is to be a member of the uv workspace")
+    refuse(path, "tool.uv.sources.numpy", "numpy should be a member of the uv workspace")
     write(tmp_path, "packages/helper/pyproject.toml", '[project]\nname = "NumPy"\n')
     found = read(
         write(tmp_path, "app/pyproject.toml", text.replace("workspace = true", "workspace = true, editable = false"))
@@ -339,14 +339,14 @@ PIXI_ERRORS = [
     ("[dependencies]\nx = {versionn = '1'}\n", ("dependencies.x.versionn", "does not know", "version")),
     ("[dependencies]\nx = 1\n", ("dependencies.x", "table")),
     ("[dependencies]\nx = '=>1'\n", ("dependencies.x", "MatchSpec")),
-    ("[pypi-dependencies]\nx = '1'\n", ("pypi-dependencies.x", "no version specifier")),
+    ("[pypi-dependencies]\nx = '1'\n", ("pypi-dependencies.x", "not a version specifier")),
     ('[pypi-dependencies]\nx = {git = "a", path = "b"}\n', ("pypi-dependencies.x", "one of index, git")),
     ('[pypi-dependencies]\nx = {path = "none"}\n', ("pypi-dependencies.x", "neither a file nor a folder")),
     ("[pypi-options]\nno-build-isolation = true\n", ("pypi-options.no-build-isolation",)),
     ("[pypi-options]\nindex-strategy = 'unsafe-best-match'\n", ("pypi-options.index-strategy",)),
     ("[pypi-options]\ndependency-overrides = {a = '*'}\n", ("pypi-options.dependency-overrides",)),
     ("[system-requirements]\nlibc = {family = 'musl', version = '1'}\n", ("system-requirements.libc", "glibc")),
-    ("[target.beos.dependencies]\nx = '*'\n", ("target.beos", "no platform")),
+    ("[target.beos.dependencies]\nx = '*'\n", ("target.beos", "not a platform")),
     ("[dev]\nx = {path = '.'}\n", ("dev", "builds no conda packages")),
 ]
 

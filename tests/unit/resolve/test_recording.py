@@ -159,9 +159,9 @@ def test_a_solve_without_solution_is_recorded_and_fails_again(bridge: Bridge, tm
     ("content", "status", "words"),
     [
         ("", 3, "not valid JSON"),
-        ("[]", 3, "no recorded solve"),
-        ('{"format": 2}', 3, "no recorded solve"),
-        ('{"format": 1}', 3, "no recorded solve"),
+        ("[]", 3, "not a recorded solve"),
+        ('{"format": 2}', 3, "not a recorded solve"),
+        ('{"format": 1}', 3, "not a recorded solve"),
     ],
 )
 def test_what_is_no_recording_is_one_error(

@@ -40,8 +40,8 @@ OF_ENVIRONMENT = Section(
 OF_FILE = Section(
     name="pixi.lock bridge file",
     keys={
-        "license": honoured("of a wheel: a policy judges it"),
-        "yanked": honoured("it was yanked already when it was locked: told, and a policy judges it"),
+        "license": honoured("of a wheel: a policy decides on it"),
+        "yanked": honoured("it was yanked already when it was locked: a warning, and a policy decides on it"),
         "attestations": describes("whose attestations were verified for the lock; a policy has them verified again"),
         "attestations_sha256": honoured("as in repodata: of the attestations of a conda package"),
         "chosen_because": honoured("recorded, for `bridge why`"),

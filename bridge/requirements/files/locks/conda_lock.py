@@ -186,7 +186,7 @@ def _hashes(each: Mapping[str, object], path: Path, name: str) -> dict[str, str]
     for kind, value in table(each.get("hash"), path, f"{name}.hash").items():
         digest = str(value).removeprefix(f"{kind}:")
         if kind in _HASH and not _HASH[kind].match(digest):
-            raise invalid(path, _FORMAT, f"{name}: {value!r} is no {kind}")
+            raise invalid(path, _FORMAT, f"{name}: {value!r} is not a valid {kind}")
         hashes[kind] = digest.lower()
     return hashes
 

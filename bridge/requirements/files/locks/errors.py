@@ -17,7 +17,7 @@ def invalid(path: Path, format_name: str, problem: str, context: Iterable[str] =
     shown = [masked(line) for line in context]
     return UnsafeInputError(
         "lock-invalid",
-        f"{path} is no {format_name}: {masked(problem)}",
+        f"{path} is not a valid {format_name}: {masked(problem)}",
         context=shown,
         hint=hint,
         objects={"path": str(path)},

@@ -233,7 +233,7 @@ class _Reading:
             hint = "build a wheel of it, and lock that"
             raise wrong(self.path, self._where, f"bridge reads git repositories, and none of {vcs.type}", hint=hint)
         if not COMMIT.match(vcs.commit_id):
-            raise self._invalid(f"{vcs.commit_id!r} is no commit of git")
+            raise self._invalid(f"{vcs.commit_id!r} is not a commit of git")
         url = git_url(vcs.url or vcs.path or "", vcs.commit_id, vcs.subdirectory or "", self.path)
         return LockedSource(
             name=self.package.name,

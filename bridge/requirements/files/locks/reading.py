@@ -46,7 +46,7 @@ def read_lock(
         lock = lock_of_toml(path, document, chosen)
     if lock is None:
         hint = "bridge reads pixi.lock, conda.lock, conda-lock.yml, uv.lock and pylock.toml"
-        raise wrong(path, None, "this is no lock that bridge reads", hint=hint)
+        raise wrong(path, None, "this is not a lock that bridge reads", hint=hint)
     return lock
 
 

@@ -72,7 +72,7 @@ SOURCE = Section(
         "path": honoured("a wheel or an archive, installed as by its path"),
         "directory": honoured("a folder, installed as by its path"),
         "editable": honoured("a folder, installed as with `-e`"),
-        "virtual": honoured("a folder that is no package: what it needs is installed"),
+        "virtual": honoured("a folder that is not a package: what it needs is installed"),
         "subdirectory": honoured("of a repository or an archive"),
     },
     unknown="refused",
@@ -128,7 +128,7 @@ def read_uv_lock(path: Path, document: Mapping[str, object], chosen: Chosen) -> 
 def _node(value: object, place: int, path: Path, warnings: list[str]) -> Node:
     where = f"package[{place}]"
     if not isinstance(value, dict):
-        raise invalid(path, _FORMAT, f"{where} is no table")
+        raise invalid(path, _FORMAT, f"{where} is not a table")
     needs: list[str] = []
     entry = PACKAGE.check(value, path, "package", needs)
     source = SOURCE.check(entry.get("source"), path, "package.source", needs)
