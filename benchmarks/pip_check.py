@@ -40,9 +40,9 @@ from bridge.requirements import algebra
 from bridge.requirements.names import name_of
 from bridge.resolve import Catalog, Options, SolveRequest, resolve
 from bridge.resolve.candidates.halves import wholes
+from converters.metadata import CoreMetadata
 from converters.names import NameMap
 from converters.target import Target
-from converters.wheel import CoreMetadata
 from tests.support.pip_check import Finding, findings, stubs
 
 MUST_BE_NONE = ("wheel", "half", "corrected")

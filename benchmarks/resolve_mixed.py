@@ -25,10 +25,10 @@ from bridge.errors import NoSolutionError
 from bridge.model import IndexFile, Resolution
 from bridge.requirements import algebra
 from bridge.resolve import Catalog, Options, SolveRequest, resolve
+from converters.metadata import CoreMetadata, parse_metadata
 from converters.names import NameMap
 from converters.record import Record, conda_record
 from converters.target import Target
-from converters.wheel import CoreMetadata, parse_metadata
 
 
 class Frozen:

@@ -14,17 +14,17 @@ from functools import cache, lru_cache
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.utils import canonicalize_name
 
 from converters.deferred import replace
 from converters.errors import UnsafeInputError
 from converters.markers import Place, RequirementLine
+from converters.metadata import CoreMetadata
 from converters.names import NameMap
 from converters.notes import Note
+from converters.projects import canonicalize_name
 from converters.rules import DependencyChanges
 from converters.spans import Span
 from converters.versions import is_long, to_matchspec
-from converters.wheel import CoreMetadata
 
 __all__ = [
     "Dependencies",

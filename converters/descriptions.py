@@ -7,11 +7,8 @@ punctuation and blanks.
 
 from __future__ import annotations
 
-import string
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-
-from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
 from converters.deferred import regex
 
@@ -113,6 +110,8 @@ def spdx_expression(name: str) -> str | None:
     """Return the SPDX expression that a name stands for."""
     if known := _SPDX.get(name.lower()):
         return known
+    from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression  # noqa: PLC0415 - its table
+
     try:
         return canonicalize_license_expression(name) if name else None
     except InvalidLicenseExpression:
@@ -152,4 +151,4 @@ def well_known_urls(lines: Iterable[str]) -> dict[str, str]:
     return urls
 
 
-_IGNORED = str.maketrans("", "", string.punctuation + string.whitespace)
+_IGNORED = str.maketrans("", "", r"""!"#$%&'()*+,-./:;<=>?@[\]^_`{|}~""" + " \t\n\r\v\f")

@@ -15,10 +15,10 @@ from functools import lru_cache
 from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
-from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from converters.errors import UnsafeInputError
+from converters.projects import canonicalize_name
 from converters.target import Python, Target
 
 __all__ = ["Place", "PythonVersions", "RequirementLine", "microversions"]

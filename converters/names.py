@@ -10,10 +10,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy
 from typing import Literal
 
-from packaging.utils import canonicalize_name
-
 from converters.deferred import dataclass, regex
 from converters.errors import UnsafeInputError
+from converters.projects import canonicalize_name
 from converters.rules import DependencyRules
 
 __all__ = ["Evidence", "NameMap", "Provided", "projects_of_purls"]

@@ -19,9 +19,9 @@ from typing import IO, BinaryIO, Protocol, cast
 
 from converters.errors import UnsafeInputError
 from converters.layout import PackageLayout, command_of_wrapper, is_cache, refuse_reserved, scheme_of
+from converters.metadata import CoreMetadata
 from converters.native import NativeFile
 from converters.package import Member
-from converters.wheel import CoreMetadata
 
 __all__ = ["PLACEHOLDER", "Archive", "File", "Manifest", "Payload", "arrange"]
 

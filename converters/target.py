@@ -5,10 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from packaging.tags import compatible_tags, cpython_tags, mac_platforms
-from packaging.version import InvalidVersion, Version
-
-from converters.deferred import dataclass, replace
+from converters.deferred import dataclass, regex, replace
 
 if TYPE_CHECKING:
     from packaging.tags import Tag
@@ -31,6 +28,7 @@ SUBDIRS: dict[str, tuple[str, str, str, str, str]] = {
     "win-arm64": ("win32", "nt", "Windows", "ARM64", "arm64"),
 }
 
+_PLAIN_PYTHON = regex(r"([0-9]{1,3})\.([0-9]{1,3})(?:\.[0-9]{1,9})*\Z")
 # glibc version → legacy alias (PEP 600).
 _LEGACY_MANYLINUX = {(2, 17): "manylinux2014", (2, 12): "manylinux2010", (2, 5): "manylinux1"}
 _OLDEST_GLIBC_MINOR = {"x86_64": 5, "i686": 5}  # PEP 600; manylinux2014 and later elsewhere
@@ -57,6 +55,11 @@ class Python:
 
 @lru_cache(maxsize=64)
 def _minor(version: str) -> tuple[int, int]:
+    plain = _PLAIN_PYTHON.match(version)
+    if plain is not None:
+        return int(plain[1]), int(plain[2])
+    from packaging.version import InvalidVersion, Version  # noqa: PLC0415 - most are plain
+
     try:
         release = Version(version).release
     except InvalidVersion as error:
@@ -177,6 +180,8 @@ class Target:
 @lru_cache(maxsize=64)
 def python_tags(minor: tuple[int, int], free_threaded: bool, platforms: tuple[str, ...]) -> tuple[Tag, ...]:
     """Return the tags of CPython `minor` on `platforms`, best first; a free-threaded build takes no `abi3`."""
+    from packaging.tags import compatible_tags, cpython_tags  # noqa: PLC0415 - slow to import; lists need no tags
+
     nodot = f"cp{minor[0]}{minor[1]}"
     abi = nodot + ("t" if free_threaded else "")
     specific = cpython_tags(minor, [abi], platforms)
@@ -190,6 +195,8 @@ def _platform_tags(subdir: str, glibc: str | None, osx: str | None) -> tuple[str
     if system == "win32":
         return ("win32",) if arch == "win32" else (f"win_{arch}",)
     if system == "darwin":
+        from packaging.tags import mac_platforms  # noqa: PLC0415 - as above
+
         floor = _pair(osx) if osx else ((11, 0) if arch == "arm64" else (10, 13))
         return tuple(mac_platforms(floor, arch))
     tags: list[str] = []

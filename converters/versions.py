@@ -34,11 +34,11 @@ from math import prod
 
 from packaging.requirements import Requirement
 from packaging.specifiers import Specifier, SpecifierSet
-from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from converters.errors import UnsafeInputError
 from converters.names import NameMap
+from converters.projects import canonicalize_name
 
 __all__ = ["conda_version", "is_long", "to_matchspec", "to_version_spec"]
 

@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from bridge.archive.paths import Caution, check_tree
 from bridge.archive.refusal import refused, shown
 from bridge.archive.zip_member import ZipMember
 from converters.errors import UnsafeInputError
+from converters.projects import canonicalize_name
 from converters.wheel import WheelName, dist_info_member
 
 __all__ = ["WheelFile", "WheelLayout", "collision", "find_layout", "read_wheel_file"]

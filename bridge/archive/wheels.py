@@ -18,9 +18,10 @@ from bridge.archive.wheel_layout import WheelLayout, collision, find_layout, rea
 from bridge.archive.zip_contents import read_member
 from bridge.archive.zip_member import ZipMember
 from bridge.archive.zips import read_directory
+from converters.metadata import CoreMetadata, parse_metadata
 from converters.namespaces import is_namespace_declaration
 from converters.native import HEAD, NativeFile, read_native
-from converters.wheel import CoreMetadata, check_name, parse_metadata, parse_wheel_name
+from converters.wheel import check_name, parse_wheel_name
 
 __all__ = ["WheelManifest", "WheelMember", "check_wheel"]
 

@@ -11,13 +11,13 @@ from functools import lru_cache
 from typing import Any, Literal, Protocol
 from urllib.parse import unquote
 
-from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from bridge.audit.finding import Finding
 from bridge.audit.packages import PackageRow
 from bridge.requirements.matchspec import conda_version
 from converters.deferred import dataclass
+from converters.projects import canonicalize_name
 
 __all__ = ["KIND", "OF_INDEX", "Advisory", "Affected", "named_by", "parse_advisory", "vulnerable"]
 

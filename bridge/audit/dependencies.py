@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from packaging.utils import canonicalize_name
-
 from bridge.audit.packages import projects_of
 from bridge.errors import UsageError, did_you_mean
 from bridge.model import Distribution, PrefixState
@@ -20,6 +18,7 @@ from bridge.requirements import algebra
 from bridge.requirements.algebra import Requirement
 from converters.deferred import dataclass, replace
 from converters.names import NameMap
+from converters.projects import canonicalize_name
 from converters.target import Target
 
 __all__ = [

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from packaging.utils import canonicalize_name
-
 from bridge.audit.finding import Source
 from bridge.model import Distribution, PrefixState
 from bridge.prefix.attested import kept_attestations
@@ -18,6 +16,7 @@ from bridge.requirements.names import name_of
 from converters.deferred import replace
 from converters.descriptions import spdx_expression, stated
 from converters.names import NameMap
+from converters.projects import canonicalize_name
 from converters.record import WHEEL_ATTESTATIONS, Record
 
 __all__ = ["PackageList", "PackageRow", "distributions_by_owner", "is_requested", "package_list", "projects_of"]

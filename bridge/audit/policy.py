@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from bridge.audit.look.observation import Observation
@@ -13,6 +12,7 @@ from bridge.model import EGGS, Distribution, PrefixState
 from bridge.paths import META
 from bridge.prefix.claims import Claims, Owner, bytecode_source
 from converters.deferred import regex
+from converters.projects import canonicalize_name
 
 __all__ = [
     "is_kept_aside",

@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from packaging.utils import canonicalize_name
-
 from bridge import prefix as prefixes
 from bridge.audit.checks import CHECKS, Check
 from bridge.audit.dependencies import importable, prefix_records
@@ -34,6 +32,7 @@ from bridge.prefix.processes import processors
 from bridge.transaction.waiting import pending
 from converters.deferred import replace
 from converters.names import NameMap
+from converters.projects import canonicalize_name
 from converters.target import Target
 
 __all__ = ["RunningAudit", "audit", "judge", "ordered", "start"]

@@ -8,8 +8,6 @@ import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from packaging.utils import canonicalize_name
-
 from bridge.audit.dependencies import PrefixRecords
 from bridge.audit.look.inspection import CacheEvidence, Inspection
 from bridge.audit.look.observation import Observation, Observed
@@ -18,6 +16,7 @@ from bridge.model import Distribution, Fingerprint, PrefixState
 from bridge.paths import EMPTY_SHA256
 from bridge.prefix.claims import Claim, Claims, Owner, bytecode_source, distribution_owner
 from converters.deferred import dataclass
+from converters.projects import canonicalize_name
 from converters.target import Target
 
 __all__ = ["Discrepancy", "SameContent", "View", "make_view"]

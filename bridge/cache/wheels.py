@@ -25,8 +25,8 @@ from bridge.cache.aligned import AlignedWriter, places
 from bridge.cache.contents import Contents, StoredContents, hold, read_index, write_index
 from bridge.errors import FaultError
 from bridge.fs.linking import stamp_of
+from converters.metadata import CoreMetadata
 from converters.native import NativeFile
-from converters.wheel import CoreMetadata
 
 __all__ = ["WheelStore", "is_intact", "unpacked_contents"]
 

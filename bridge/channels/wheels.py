@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from urllib.parse import unquote
 
-from packaging.utils import canonicalize_name
-
 from bridge.errors import UnsafeInputError
 from bridge.model import IndexFile
 from converters.deferred import dataclass
+from converters.projects import canonicalize_name
 from converters.record import Record, conda_record
 from converters.wheel import parse_wheel_name
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from pkgutil import get_data
 from typing import TYPE_CHECKING
 
 from bridge.errors import UnsafeInputError, UsageError
@@ -23,6 +22,8 @@ _MAX_NAME_MAP = 64 << 20  # bytes; the largest public one has 3 MB
 
 def default_names() -> dict[str, list[str]]:
     """The shipped name map: conda names that differ from PyPI's, and names with two meanings."""
+    from pkgutil import get_data
+
     names: dict[str, list[str]] = json.loads(get_data("bridge", "data/names.json") or b"{}")
     return names
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from packaging.utils import canonicalize_name
-
 from bridge.lock.environment_yml import environment_document
 from bridge.model import Distribution, Installed, PrefixState
 from bridge.prefix.entries import paths_of
 from bridge.sdists.location import pinned, source_of
+from converters.projects import canonicalize_name
 
 __all__ = ["export", "wheel_line", "wheel_lines"]
 

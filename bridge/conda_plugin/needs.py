@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from bridge.model import Distribution, Installed, PrefixState
 from bridge.prefix.entries import paths_of
+from converters.projects import canonicalize_name
 from converters.target import Python, Target
 
 __all__ = ["Broken", "Change", "broken_needs"]

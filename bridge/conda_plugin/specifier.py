@@ -18,10 +18,10 @@ from conda.models.channel import Channel
 from conda.models.environment import Environment, EnvironmentConfig
 from conda.models.match_spec import MatchSpec
 from conda.plugins.types import EnvironmentSpecBase
-from packaging.utils import canonicalize_name
 
 from bridge.conda_plugin import PATTERNS
 from bridge.conda_plugin.child import ask
+from converters.projects import canonicalize_name
 
 __all__ = ["JointEnvironmentSpec"]
 

@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from dataclasses import field
 from typing import TYPE_CHECKING, Literal, cast
 
-from packaging.utils import canonicalize_name
-
 from converters.deferred import dataclass
+from converters.projects import canonicalize_name
 
 if TYPE_CHECKING:
     from bridge.config.lookup import Lookup

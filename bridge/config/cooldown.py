@@ -6,13 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING
 
-from packaging.utils import canonicalize_name
-
 from bridge.config.channel_names import ChannelNames, ends_with
 from bridge.config.moments import parse_cutoff
 from bridge.config.pip import PipConfiguration
 from bridge.secrets import SECRETS
 from converters.deferred import dataclass, replace
+from converters.projects import canonicalize_name
 
 if TYPE_CHECKING:
     from bridge.config.lookup import Lookup

@@ -22,11 +22,10 @@ from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
-from packaging.utils import InvalidName, canonicalize_name
-
 from bridge.config.locations import public_locations
 from bridge.secrets import masked
 from converters.deferred import dataclass
+from converters.projects import canonicalize_name
 
 if TYPE_CHECKING:
     from bridge.config.lookup import Lookup
@@ -94,7 +93,7 @@ def _of_projects(ask: Lookup) -> dict[str, str]:
         name, _, url = text.partition("=")
         try:
             project = str(canonicalize_name(name.strip(), validate=True))
-        except InvalidName:
+        except ValueError:
             project = ""
         if not project or not url.strip():
             hint = (

@@ -5,7 +5,6 @@ Source: pip's documentation, "Configuration", and its `configuration.py` and `cl
 
 from __future__ import annotations
 
-import configparser
 import locale
 import os
 import sys
@@ -47,6 +46,8 @@ class PipConfiguration:
             os.stat(path)
         except (OSError, ValueError):
             return
+        import configparser  # noqa: PLC0415 - few machines have pip's files
+
         parser = configparser.RawConfigParser()
         try:
             data = read_named(Path(path), limit=_MAX_SIZE)

@@ -15,8 +15,6 @@ from itertools import chain
 from json.encoder import encode_basestring_ascii as _json
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
-
 from bridge import fs
 from bridge.convert.index_files import stamp, write_subdir
 from bridge.convert.indexed import EXTENSIONS, IndexedPackage, Memory, Stamp, indexed, read_package, read_pointers
@@ -27,6 +25,7 @@ from bridge.errors import BridgeError, UsageError
 from bridge.faults import faults
 from bridge.paths import NAMES_FILE
 from converters.names import NameMap
+from converters.projects import canonicalize_name
 from converters.repodata import RepodataEntry
 from converters.target import SUBDIRS
 

@@ -37,11 +37,12 @@ from bridge.resolve.ruling import refuse_file, refuse_license
 from bridge.secrets import masked
 from converters.deferred import replace
 from converters.dependencies import MetadataLookup
+from converters.metadata import CoreMetadata
 from converters.names import projects_of_purls
 from converters.notes import Note
 from converters.rules import DependencyRules
 from converters.target import Python
-from converters.wheel import CoreMetadata, WheelInfo, parse_wheel_name
+from converters.wheel import WheelInfo, parse_wheel_name
 
 __all__ = ["Conversion", "ConversionTask", "Converter", "Job", "JobResult", "perform", "perform_all"]
 
@@ -57,8 +58,7 @@ class ConversionTask:
     :param platforms: make only the packages that serve these subdirs; empty: all.
     :param as_records: write records that point to the wheels, and no packages.
     :param is_alone: whether this is the only process, which may use several threads.
-    :param rows: rows of the name map that a solve found.
-    :param rules: the user's rules for dependencies.
+    :param rows: rows of the name map that a solve found. `rules`: the user's for dependencies.
     """
 
     settings: Settings
@@ -89,9 +89,9 @@ class Job:
 class JobResult:
     """The result of a job: packages, or records that point to its wheel, or an error.
 
-    `is_reused`: the packages are from an earlier run. `notes` are about the wheel, not about one package. `to_build`:
-    nothing was done, because this source code would be built; the job must be repeated with `may_build`. `tested`: the
-    modules that were imported, or up to the error; `untested`: why there was no test.
+    `is_reused`: the packages are from an earlier run. `notes` are about the wheel, not its packages. `to_build`: not
+    done, since this source would be built; repeat the job with `may_build`. `tested`: the modules that were
+    imported, up to the error; `untested`: why there was no test.
     """
 
     text: str
@@ -393,8 +393,8 @@ def _metadata_lookup(session: RunPort) -> MetadataLookup:
         except NoSolutionError:
             return None
         except NetworkError as error:
-            if error.id != "offline":
-                raise
-            return None  # not in the cache: unknown, as if no index had it
+            if error.id == "offline":
+                return None  # not in the cache: unknown, as if no index had it
+            raise
 
     return lookup

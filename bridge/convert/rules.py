@@ -10,13 +10,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from packaging.utils import InvalidName, canonicalize_name
-
 from bridge.config.project import ProjectTable
 from bridge.convert.job import Conversion
 from bridge.errors import UsageError
 from bridge.requirements.matchspec import parse_conda, positional_text
 from bridge.requirements.names import name_of
+from converters.projects import canonicalize_name
 from converters.rules import DependencyChanges, DependencyRules
 
 __all__ = ["RuleOptions", "read_rules", "unmatched"]
@@ -108,7 +107,7 @@ def _pairs(value: object, where: str) -> Sequence[tuple[str, str]]:
 
 def _rename(pair: tuple[str, str], where: str) -> tuple[str, str]:
     pattern, name = pair
-    with suppress(InvalidName):  # a plain name in any spelling is the normalised one
+    with suppress(ValueError):  # a plain name in any spelling is the normalised one
         pattern = canonicalize_name(pattern, validate=True)
     name = _GROUP.sub(r"\\\1", name)
     try:
@@ -125,7 +124,7 @@ def _rename(pair: tuple[str, str], where: str) -> tuple[str, str]:
 def _project(text: str, where: str) -> str:
     try:
         return canonicalize_name(text, validate=True)
-    except InvalidName as error:
+    except ValueError as error:
         raise _wrong(where, f"`{text}` is not the name of a project") from error
 
 

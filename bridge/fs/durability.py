@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import functools
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -20,6 +19,8 @@ Durability = Literal["full", "batched", "none"]
 @functools.cache
 def _syncfs() -> Callable[[int], int] | None:
     """The system's `syncfs(2)`, which Python does not offer; `None` if there is none (macOS)."""
+    import ctypes  # noqa: PLC0415 - most commands write nothing durable
+
     try:
         call = ctypes.CDLL(None, use_errno=True).syncfs
     except (OSError, AttributeError):
@@ -61,6 +62,8 @@ def _sync_file_system(root: Path) -> bool:
         descriptor = os.open(root, os.O_RDONLY | os.O_CLOEXEC)
         try:
             if syncfs(descriptor) != 0:
+                import ctypes  # noqa: PLC0415
+
                 code = ctypes.get_errno()
                 raise OSError(code, os.strerror(code), os.fspath(root))
         finally:

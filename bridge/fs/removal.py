@@ -5,14 +5,17 @@ from __future__ import annotations
 import errno
 import stat
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bridge.faults import failpoint, faults
 from bridge.fs.system import os
 from bridge.fs.tree import BELOW
 from converters.deferred import regex
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 __all__ = ["is_kept_open", "remove_tree"]
 
@@ -37,6 +40,8 @@ def remove_tree(path: Path) -> bool:
 
     :raises FaultError: the system refused; some of it may be gone.
     """
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - it imports logging; most commands remove no tree
+
     with faults(path), suppress(FileNotFoundError):
         if not stat.S_ISDIR(os.lstat(path).st_mode):
             os.unlink(path)

@@ -36,7 +36,8 @@ from bridge.sdists.location import source_of
 from bridge.sdists.names import check_sdist_name
 from bridge.secrets import SECRETS, masked
 from converters.deferred import replace
-from converters.wheel import MAX_METADATA, CoreMetadata, check_name, parse_metadata, parse_wheel_name, read_metadata
+from converters.metadata import MAX_METADATA, CoreMetadata, parse_metadata
+from converters.wheel import check_name, parse_wheel_name, read_metadata
 
 if TYPE_CHECKING:
     from bridge.config import Settings

@@ -9,8 +9,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packaging.utils import canonicalize_name
-
 from bridge.errors import NetworkError
 from bridge.fetch.client import Client
 from bridge.fetch.memo import Memo
@@ -32,6 +30,7 @@ from bridge.index.simple_api import (
 )
 from bridge.model import IndexFile
 from bridge.secrets import SECRETS, masked
+from converters.projects import canonicalize_name
 
 if TYPE_CHECKING:
     from bridge.config.indexes import IndexStrategy

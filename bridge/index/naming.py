@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit, urlunsplit
 
-from packaging.utils import InvalidName, canonicalize_name
-
 from bridge.errors import UsageError
 from bridge.secrets import SECRETS
+from converters.projects import canonicalize_name
 
 __all__ = ["normal", "page_url"]
 
@@ -22,5 +21,5 @@ def normal(project: str) -> str:
     """Normalise the name of a project. Raises `UsageError` (`project-name`)."""
     try:
         return canonicalize_name(project, validate=True)
-    except InvalidName as error:
+    except ValueError as error:
         raise UsageError("project-name", f"not the name of a project: {project!r}") from error

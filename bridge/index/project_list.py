@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit, urlunsplit
 
-from packaging.utils import canonicalize_name
-
 from bridge.errors import BridgeError
 from bridge.fetch.client import Client
 from bridge.index.markup import list_projects
 from bridge.index.simple_api import ACCEPT
 from bridge.secrets import SECRETS
+from converters.projects import canonicalize_name
 
 __all__ = ["read_projects"]
 

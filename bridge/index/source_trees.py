@@ -30,7 +30,7 @@ from bridge.sdists.static import StaticProject, read_static
 from bridge.sdists.trees import tree_revision
 from bridge.secrets import masked
 from converters.deferred import replace
-from converters.wheel import CoreMetadata, parse_metadata
+from converters.metadata import CoreMetadata, parse_metadata
 
 __all__ = ["SourceTrees"]
 

@@ -14,8 +14,6 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from packaging.utils import canonicalize_name
-
 from bridge import __version__
 from bridge import prefix as prefixes
 from bridge.archive.wheels import check_wheel
@@ -50,9 +48,11 @@ from bridge.transaction import commit
 from bridge.transaction.journal import now
 from converters.deferred import replace
 from converters.errors import UnsafeInputError
+from converters.metadata import CoreMetadata
+from converters.projects import canonicalize_name
 from converters.record import Record
 from converters.translate import translate
-from converters.wheel import CoreMetadata, WheelInfo, parse_wheel_name
+from converters.wheel import WheelInfo, parse_wheel_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable

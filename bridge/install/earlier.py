@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from packaging.utils import canonicalize_name
-
 from bridge.errors import NoSolutionError, UsageError
 from bridge.install import plan as plans
 from bridge.model import Installed, PrefixState, Resolution, Resolved
 from bridge.requirements import algebra
 from bridge.requirements.algebra import Requirement
+from converters.projects import canonicalize_name
 from converters.record import Record
 from converters.target import Target
 

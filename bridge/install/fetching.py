@@ -48,10 +48,11 @@ from bridge.sdists.location import pinned, source_of
 from bridge.transaction.commit import Transaction
 from bridge.transaction.journal import now
 from converters.deferred import replace
+from converters.metadata import CoreMetadata
 from converters.record import Record, conda_record
 from converters.target import Target
 from converters.translate import translate
-from converters.wheel import CoreMetadata, WheelInfo
+from converters.wheel import WheelInfo
 
 __all__ = ["FetchedPlan", "Scripts", "fetch", "fetch_archive", "file_of", "remarks_of", "stage_inputs"]
 

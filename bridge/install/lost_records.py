@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import shlex
 
-from packaging.utils import canonicalize_name
-
 from bridge.archive.conda import check_conda
 from bridge.audit.finding import Report, is_fixable
 from bridge.errors import BridgeError, NetworkError, UsageError
@@ -23,6 +21,7 @@ from bridge.prefix.claims import unmanaged
 from bridge.prefix.strays import named_package
 from bridge.requirements.names import name_of
 from converters.errors import IntegrityError, UnsafeInputError
+from converters.projects import canonicalize_name
 from converters.record import Record
 from converters.target import Python
 

@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from packaging.utils import canonicalize_name
-
 from bridge.errors import OwnershipError
 from bridge.install.folded_paths import FoldedPaths, compose, fold
 from bridge.model import Distribution, Entry, Fingerprint, Plan, PrefixState
 from bridge.paths import META, quoted
 from bridge.prefix.claims import Claim, Owner, bytecode_source, claims_of, incoming, label, leaving, owned_entries
+from converters.projects import canonicalize_name
 from converters.record import Record
 
 __all__ = ["Conflict", "Exists", "Judgement", "judge"]

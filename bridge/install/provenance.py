@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterable, Sequence
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.utils import canonicalize_name
 
 from bridge.install.record_text import record_bytes
 from bridge.model import Entry, Installed, Resolved
@@ -24,6 +23,7 @@ from bridge.sdists.location import pinned, source_of
 from bridge.secrets import masked, public
 from converters.errors import BridgeError, UnsafeInputError
 from converters.names import NameMap
+from converters.projects import canonicalize_name
 from converters.purls import wheel_purl
 from converters.record import Record
 from converters.target import Target

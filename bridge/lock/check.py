@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from packaging.utils import canonicalize_name
-
 from bridge.errors import NoSolutionError, UsageError
 from bridge.lock.records import LockedPort
 from bridge.lock.ruling import locked_breaches
@@ -14,6 +12,7 @@ from bridge.requirements.locked import Locked, LockedConda
 from bridge.resolve import Catalog, Options, SolveRequest, Standing, resolve
 from converters.deferred import replace
 from converters.names import NameMap
+from converters.projects import canonicalize_name
 from converters.target import Python, Target
 
 __all__ = ["misfits"]

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
 
 from bridge.errors import UsageError
 from bridge.lock.content import Content, Written
 from bridge.lock.yaml_text import yaml_text
 from bridge.requirements.algebra import marker_holds
 from bridge.requirements.locked import Locked, LockedConda, LockedEnvironment, LockedSource
+from converters.projects import canonicalize_name
 from converters.target import Python, Target
 
 __all__ = ["only_environment", "python_of", "write_conda_lock"]

@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
-from packaging.utils import canonicalize_name
-
 from bridge.errors import UsageError
 from bridge.lock.content import Content
 from bridge.lock.explicit import requirement_text
@@ -21,6 +19,7 @@ from bridge.requirements.displaced import displaced
 from bridge.requirements.locked import Locked, LockedEnvironment, LockedSource, LockedWheel, SourceKind
 from bridge.sdists.location import EDITABLE
 from converters.deferred import replace
+from converters.projects import canonicalize_name
 from converters.record import Record
 from converters.target import Target
 

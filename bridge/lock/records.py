@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Sequence
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
 
 from bridge.errors import UsageError
 from bridge.model import IndexFile
@@ -14,8 +13,9 @@ from bridge.requirements.locked import Locked, LockedConda, LockedSource
 from bridge.requirements.metadata import metadata_of_record
 from bridge.sdists.location import source_of
 from converters.deferred import replace
+from converters.metadata import CoreMetadata
+from converters.projects import canonicalize_name
 from converters.record import Record
-from converters.wheel import CoreMetadata
 
 __all__ = ["LockedPort", "record_of"]
 

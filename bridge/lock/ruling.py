@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from packaging.utils import canonicalize_name
-
 from bridge.config.policy import Breach, Policy, Subject
 from bridge.requirements.locked import Facts, Locked, LockedConda, LockedSource
 from bridge.resolve.candidates.provides import provided_by
 from bridge.resolve.ruling import subject_of_record
 from converters.names import NameMap
+from converters.projects import canonicalize_name
 
 __all__ = ["locked_breaches", "refuse_locked"]
 

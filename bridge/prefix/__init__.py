@@ -26,9 +26,9 @@ from bridge.prefix.remembered import Remembering
 from bridge.prefix.strays import is_record_name, sorted_out, strays
 from bridge.secrets import masked
 from converters.deferred import regex, replace
+from converters.metadata import MAX_METADATA
 from converters.record import Record
 from converters.target import POSIX, SUBDIRS, WINDOWS, Python
-from converters.wheel import MAX_METADATA
 
 __all__ = ["check", "no_environment", "read", "require", "site_directories", "walk"]
 

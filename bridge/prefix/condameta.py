@@ -10,8 +10,6 @@ import json
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-from packaging.utils import canonicalize_name
-
 from bridge.model import Defect, Entry, Fingerprint, Installed, PathKind
 from bridge.paths import EMPTY_SHA256, META, NO_CHANNEL, SITE_PACKAGES, RelativePath, path_below
 from bridge.prefix.attested import attested
@@ -23,6 +21,7 @@ from bridge.secrets import masked, public
 from converters.deferred import regex, replace
 from converters.errors import UnsafeInputError
 from converters.names import projects_of_purls
+from converters.projects import canonicalize_name
 from converters.purls import origin_of_wheel
 from converters.record import Record, conda_record
 

@@ -7,15 +7,14 @@ import posixpath
 import re
 from collections.abc import Mapping
 
-from packaging.utils import canonicalize_name
-
 from bridge.prefix.columns import read_rows
 from bridge.prefix.entries import Entries
 from bridge.secrets import public
 from converters.deferred import regex, replace
 from converters.errors import BridgeError
 from converters.fields import read_fields
-from converters.wheel import CoreMetadata, parse_metadata
+from converters.metadata import CoreMetadata, parse_metadata
+from converters.projects import canonicalize_name
 
 __all__ = ["name_of", "parse_direct_url", "parse_header", "parse_listing", "parse_requires", "parse_tags"]
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from bridge.model import Entry, Fingerprint
 from bridge.prefix.entries import Entries
 from converters.deferred import dataclass
-from converters.wheel import MAX_METADATA
+from converters.metadata import MAX_METADATA
 
 if TYPE_CHECKING:
     from zipfile import ZipFile

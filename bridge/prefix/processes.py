@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import pickle
 import signal
 import struct
 import sys
@@ -115,6 +114,8 @@ def _may_fork() -> bool:
 
 def _start(task: Callable[[int], object], count: int, jobs: int) -> tuple[_Copy, ...]:
     """The copies; none if the system allows no more processes or open files."""
+    import pickle  # noqa: F401, PLC0415 - the copies share the module
+
     step = -(-count // _MAX_TOKENS)
     copies: list[_Copy] = []
     with contextlib.suppress(OSError), contextlib.ExitStack() as closing:
@@ -166,6 +167,8 @@ def _work(task: Callable[[int], object], numbers: range, step: int, tokens: int,
                     results[number] = task(number)
                 except Exception:  # noqa: BLE001 - the parent repeats it and raises the same
                     continue
+        import pickle  # noqa: PLC0415 - only copies answer in pickles
+
         with os.fdopen(answering, "wb") as stream:
             pickle.dump(results, stream, pickle.HIGHEST_PROTOCOL)
         os._exit(0)
@@ -174,6 +177,8 @@ def _work(task: Callable[[int], object], numbers: range, step: int, tokens: int,
 
 
 def _answers(copy: _Copy) -> dict[int, _Result]:
+    import pickle  # noqa: PLC0415
+
     try:
         with os.fdopen(copy.answers, "rb", closefd=False) as stream:
             results: dict[int, _Result] = pickle.load(stream)

@@ -17,7 +17,7 @@ from bridge.prefix import condameta, distinfo
 from bridge.prefix.eggs import read_egg
 from bridge.prefix.entries import Entries
 from converters.deferred import dataclass
-from converters.wheel import CoreMetadata
+from converters.metadata import CoreMetadata
 
 __all__ = ["ReadResult", "Reader", "content", "defect_of", "names_in", "scan"]
 

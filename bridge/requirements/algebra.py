@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import Requirement as Pep508
 from packaging.specifiers import SpecifierSet
-from packaging.utils import canonicalize_name
 from packaging.version import Version as Pep440Version
 
 from bridge.errors import UsageError
@@ -24,6 +23,7 @@ from bridge.requirements.matchspec import MAX_TEXT, CondaSpec, conda_version, co
 from bridge.sdists.location import EDITABLE, source_of
 from bridge.secrets import SECRETS, masked
 from converters.deferred import dataclass, replace
+from converters.projects import canonicalize_name
 
 __all__ = [
     "MAX_TEXT",

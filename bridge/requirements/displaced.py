@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from packaging.utils import canonicalize_name
-
 from bridge.model import Installed, PrefixState
 from bridge.prefix.entries import paths_of
+from converters.projects import canonicalize_name
 
 __all__ = ["add_names", "displaced", "projects_of"]
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from packaging.utils import canonicalize_name
-
 from bridge.errors import UsageError
 from bridge.model import Distribution, IndexFile, Installed, PrefixState
 from bridge.prefix.claims import label, unmanaged
@@ -25,8 +23,9 @@ from bridge.requirements.algebra import (
 )
 from bridge.requirements.displaced import displaced, projects_of
 from converters.deferred import dataclass, replace
+from converters.metadata import CoreMetadata
+from converters.projects import canonicalize_name
 from converters.target import Python, Target
-from converters.wheel import CoreMetadata
 
 __all__ = ["Foreign", "foreign"]
 

@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator, Sequence
 
 from packaging.requirements import Requirement as Pep508
-from packaging.utils import canonicalize_name
 
 from bridge.errors import UsageError
 from bridge.requirements.algebra import Requirement, parse_pypi
 from converters.deferred import regex
+from converters.metadata import CoreMetadata
+from converters.projects import canonicalize_name
 from converters.record import Record
-from converters.wheel import CoreMetadata
 
 __all__ = ["metadata_of_record", "requirements_of"]
 

@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
-
 from bridge.config.policy import Breach, Policy, Publisher
 from bridge.fetch.client import Client
 from bridge.index.attestations import Attestations
 from bridge.model import IndexFile
 from bridge.resolve.ruling import attestation_problem, names_of
+from converters.projects import canonicalize_name
 from converters.record import Record
 
 __all__ = ["Attested", "Demands"]

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from packaging.utils import canonicalize_name
-
 from bridge.config.indexes import IndexStrategy
 from bridge.model import IndexFile
 from bridge.requirements.algebra import parse_pypi, pep440_version
 from bridge.requirements.names import name_of
 from bridge.resolve.sources import IndexPort
+from converters.metadata import CoreMetadata
 from converters.names import NameMap
+from converters.projects import canonicalize_name
 from converters.record import Record
-from converters.wheel import CoreMetadata
 
 __all__ = ["IndexWithChannels"]
 

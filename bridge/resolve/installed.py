@@ -19,8 +19,8 @@ from bridge.requirements.foreign import Foreign
 from bridge.requirements.metadata import metadata_of_record
 from bridge.resolve.sources import IndexPort, RecordPort
 from converters.deferred import dataclass, replace
+from converters.metadata import CoreMetadata
 from converters.record import Record
-from converters.wheel import CoreMetadata
 
 __all__ = ["IndexWithInstalled", "InstalledCandidates", "RecordsWithInstalled"]
 

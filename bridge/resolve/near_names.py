@@ -12,12 +12,12 @@ from pkgutil import get_data
 from typing import TypedDict
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.utils import canonicalize_name
 
 from bridge.errors import BridgeError, NoSolutionError
 from bridge.model import IndexFile
 from bridge.requirements.algebra import Requirement
 from converters.deferred import regex
+from converters.projects import canonicalize_name
 
 __all__ = ["KnownNames", "one_edit_apart", "with_near_names"]
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import field, replace
 
-from packaging.utils import canonicalize_name
-
 from bridge.errors import UsageError
 from bridge.model import IndexFile
 from bridge.requirements.algebra import Requirement, conda_version, parse_conda, pep440_version, python_specifier
 from bridge.requirements.names import name_of
 from bridge.resolve import Catalog
 from converters.deferred import dataclass
+from converters.projects import canonicalize_name
 from converters.record import Record
 from converters.target import Target
 from converters.wheel import parse_wheel_name

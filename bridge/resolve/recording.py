@@ -22,10 +22,10 @@ from bridge.resolve.candidates.provides import canonical
 from bridge.resolve.search.request import SolveRequest
 from bridge.resolve.sources import IndexPort, Options, RecordPort
 from bridge.secrets import masked
+from converters.metadata import CoreMetadata
 from converters.names import NameMap
 from converters.record import Record
 from converters.target import Target
-from converters.wheel import CoreMetadata
 
 __all__ = ["FORMAT", "Recorder"]
 

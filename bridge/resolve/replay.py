@@ -26,10 +26,10 @@ from bridge.resolve.recording import FORMAT
 from bridge.resolve.sources import Options
 from converters.deferred import replace
 from converters.errors import UnsafeInputError as MalformedError
+from converters.metadata import CoreMetadata
 from converters.names import NameMap
 from converters.record import Record
 from converters.target import Target
-from converters.wheel import CoreMetadata
 
 __all__ = ["replay"]
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from packaging.utils import canonicalize_name
-
 from bridge.config.policy.places import normal_place
 from bridge.model import IndexFile
 from bridge.prefix.attested import ADVERTISED
@@ -14,6 +12,7 @@ from bridge.requirements.algebra import Requirement
 from bridge.sdists.location import source_of
 from bridge.secrets import masked
 from converters.names import Provided
+from converters.projects import canonicalize_name
 from converters.record import Record
 
 if TYPE_CHECKING:

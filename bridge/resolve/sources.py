@@ -10,8 +10,8 @@ from bridge.config.builds import Formats
 from bridge.config.cooldown import Cooldown
 from bridge.model import IndexFile
 from converters.deferred import dataclass
+from converters.metadata import CoreMetadata
 from converters.record import Record
-from converters.wheel import CoreMetadata
 
 if TYPE_CHECKING:
     from bridge.config.policy import Policy

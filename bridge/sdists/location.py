@@ -12,12 +12,11 @@ from functools import lru_cache
 from typing import Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from packaging.utils import canonicalize_name
-
 from bridge.errors import UnsafeInputError, UsageError
 from bridge.sdists.names import parse_sdist_name
 from bridge.secrets import masked
 from converters.deferred import dataclass, regex
+from converters.projects import canonicalize_name
 
 __all__ = ["ARCHIVES", "EDITABLE", "SourceLocation", "pinned", "source_of"]
 

@@ -11,7 +11,7 @@ from pkginfo import Distribution
 from bridge import fs
 from bridge.archive.sdists import SdistMember, check_sdist, read_members
 from bridge.faults import faults
-from converters.wheel import parse_metadata
+from converters.metadata import parse_metadata
 
 __all__ = ["is_static", "read_pkg_info", "unpack"]
 

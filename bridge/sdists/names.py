@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-
-from packaging.utils import parse_sdist_filename
-from packaging.version import Version
+from typing import TYPE_CHECKING
 
 from bridge.errors import UnsafeInputError
 from converters.deferred import regex
-from converters.wheel import CoreMetadata
+from converters.metadata import CoreMetadata
+
+if TYPE_CHECKING:
+    from packaging.version import Version
 
 __all__ = ["check_sdist_name", "parse_sdist_name"]
 
@@ -20,6 +21,8 @@ _LONGEST_NAME = 255  # characters
 
 def parse_sdist_name(filename: str) -> tuple[str, Version]:
     """(normalised project, version) of an sdist's file name. Raises `UnsafeInputError` (`sdist-name`)."""
+    from packaging.utils import parse_sdist_filename  # noqa: PLC0415 - slow to import; a list reads no such name
+
     try:
         if len(filename) > _LONGEST_NAME or not _FILE_NAME.match(filename):
             raise ValueError("it is too long, or has characters not allowed in names and versions")
@@ -35,6 +38,8 @@ def parse_sdist_name(filename: str) -> tuple[str, Version]:
 
 def check_sdist_name(metadata: CoreMetadata, filename: str) -> None:
     """Raise `UnsafeInputError` (`sdist-name`) if metadata contradicts the file name."""
+    from packaging.version import Version  # noqa: PLC0415
+
     project, version = parse_sdist_name(filename)
     if metadata.name != project or Version(metadata.version) != version:
         raise UnsafeInputError(

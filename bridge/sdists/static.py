@@ -14,12 +14,12 @@ from pathlib import Path
 from packaging.markers import Marker
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.utils import InvalidName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from bridge.config.files import read_named
 from bridge.errors import UsageError
-from converters.wheel import CoreMetadata
+from converters.metadata import CoreMetadata
+from converters.projects import canonicalize_name
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -98,7 +98,7 @@ def _table(document: Mapping[str, object], key: str) -> Mapping[str, object]:
 def _normal(name: object) -> str | None:
     try:
         return canonicalize_name(name, validate=True) if isinstance(name, str) else None
-    except InvalidName:
+    except ValueError:
         return None
 
 

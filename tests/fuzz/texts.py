@@ -18,8 +18,9 @@ from bridge.prefix.records import Reader as RecordReader
 from bridge.requirements import algebra
 from bridge.requirements.files.reading import read
 from bridge.transaction.journal import line, read_journal, read_prunable, read_swap
+from converters.metadata import parse_metadata
 from converters.record import conda_record
-from converters.wheel import parse_metadata, parse_wheel_name
+from converters.wheel import parse_wheel_name
 from tests.fuzz.values import Reader
 from tests.support.builders import install_distribution, install_record, metadata_text
 

@@ -27,6 +27,7 @@ FILES = {"yaml", "tomllib", "tomli", "optparse", "packaging.pylock", "bridge.req
 SOLVING = {"resolvelib", "bridge.resolve", "bridge.index"}
 ASKING = {"asyncio"}  # the event loop that channels are asked in
 QUICK = {"rattler", "email", "zipfile"}  # nothing that reads plain records needs them
+LISTING = QUICK | {"packaging", "logging", "ctypes", "pickle", "concurrent"}
 EVERYTHING = HTTP | LAYOUT | CHANGING | BUILDING | FILES | SOLVING | ASKING | {"rattler", "packaging", "bridge.config"}
 
 # The words of a command line → what it does without. PREFIX and SETTLED are environments, CHANNEL a folder with one
@@ -36,8 +37,8 @@ COMMANDS = {
     "--help": EVERYTHING,
     "install --help": EVERYTHING,
     "schema list": EVERYTHING - {"packaging"},
-    "list -p PREFIX --json": QUICK | HTTP | LAYOUT | CHANGING | BUILDING | FILES | SOLVING | ASKING,
-    "list -p PREFIX": QUICK | HTTP | LAYOUT | CHANGING | BUILDING | FILES | SOLVING | ASKING,
+    "list -p PREFIX --json": LISTING | HTTP | LAYOUT | CHANGING | BUILDING | FILES | SOLVING | ASKING,
+    "list -p PREFIX": LISTING | HTTP | LAYOUT | CHANGING | BUILDING | FILES | SOLVING | ASKING,
     "tree -p PREFIX --json": (QUICK - {"rattler"}) | HTTP | LAYOUT | CHANGING | BUILDING | FILES | SOLVING | ASKING,
     "activate -p PREFIX --shell bash": EVERYTHING - {"packaging", "bridge.config"},
     "env list": EVERYTHING - {"packaging", "bridge.config"},

@@ -22,9 +22,10 @@ from rattler import VersionSpec
 
 from bridge.errors import UnsafeInputError
 from converters.convert import Described, Packages, describe
+from converters.metadata import CoreMetadata
 from converters.names import NameMap
 from converters.native import NativeFile
-from converters.wheel import CoreMetadata, WheelInfo
+from converters.wheel import WheelInfo
 from tests.support import libsolv_order
 from tests.support.converted import serves
 

@@ -15,8 +15,8 @@ from packaging.version import Version
 
 from bridge.model import Resolution
 from bridge.requirements.algebra import pep440_version
+from converters.metadata import CoreMetadata
 from converters.record import Record
-from converters.wheel import CoreMetadata
 
 __all__ = ["Finding", "Stub", "findings", "stubs"]
 

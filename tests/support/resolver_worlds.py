@@ -12,10 +12,11 @@ from packaging.utils import canonicalize_name, parse_sdist_filename
 from bridge.model import IndexFile, Resolution
 from bridge.requirements.algebra import Requirement, conda_requirement, parse_pypi
 from bridge.resolve import Catalog, Options, SolveRequest, resolve
+from converters.metadata import CoreMetadata
 from converters.names import NameMap
 from converters.record import Record, conda_record
 from converters.target import Target
-from converters.wheel import CoreMetadata, parse_wheel_name
+from converters.wheel import parse_wheel_name
 
 CHANNEL = "https://channel.example/main"
 INDEX = "https://index.example/simple"

@@ -13,9 +13,9 @@ from packaging.version import Version
 from bridge.requirements import algebra
 from bridge.resolve import Catalog, Options, SolveRequest, resolve
 from bridge.resolve.candidates.halves import wholes
+from converters.metadata import CoreMetadata
 from converters.names import NameMap
 from converters.target import Target
-from converters.wheel import CoreMetadata
 from tests.support.builders import make_conda, make_repodata, make_wheel, metadata_text
 from tests.support.command_line import Bridge
 from tests.support.pip_check import findings, stubs

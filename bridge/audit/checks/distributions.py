@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from packaging.utils import canonicalize_name
-
 from bridge.audit.checks import repair
 from bridge.audit.finding import Finding
 from bridge.audit.policy import is_same_version, names_conda
 from bridge.audit.view import View
 from bridge.prefix import distinfo
 from bridge.prefix.claims import Owner
+from converters.projects import canonicalize_name
 
 
 def distribution_without_record(view: View) -> Iterator[Finding]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from packaging.utils import canonicalize_name
-
 from bridge.audit.checks import repair
 from bridge.audit.finding import INTERRUPTED, Finding, Level
 from bridge.audit.policy import is_same_version, named_record, release
@@ -16,6 +14,7 @@ from bridge.paths import META
 from bridge.prefix.claims import Owner
 from bridge.prefix.entries import Entries
 from bridge.prefix.strays import FOREIGN, named_package
+from converters.projects import canonicalize_name
 
 # Cautions about an archive that may mean another package. Odd layouts of old writers are not among them.
 _CAUTIONS = ("misnamed-archive", "unlisted-member")

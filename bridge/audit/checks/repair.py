@@ -10,13 +10,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from packaging.utils import canonicalize_name
-
 from bridge.audit.look.inspection import Kernel
 from bridge.audit.view import View
 from bridge.model import Distribution
 from bridge.prefix.claims import Owner
 from converters.deferred import regex
+from converters.projects import canonicalize_name
 
 _UNQUOTED = regex(r"[|,\s\x00-\x1f]")
 _VERSION = regex(r"[0-9][\w.!+-]*\Z")

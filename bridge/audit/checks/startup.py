@@ -7,14 +7,13 @@ import re
 import sys
 from collections.abc import Collection, Iterator
 
-from packaging.utils import canonicalize_name
-
 from bridge.audit.checks import repair
 from bridge.audit.finding import Finding, Level
 from bridge.audit.view import View
 from bridge.model import EGGS, Distribution
 from bridge.prefix.claims import Owner
 from converters.deferred import regex
+from converters.projects import canonicalize_name
 
 # Lines that installers write: namespace packages (setuptools, wheel), patches of virtualenv and uv, finders of editable
 # installs, setuptools' distutils, coverage in subprocesses, eggs (setuptools before 50).

@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from packaging.utils import canonicalize_name
-
 from bridge.audit.advisories import Advisory, Affected, parse_advisory
 from bridge.config.files import read_named
 from bridge.errors import NetworkError, UsageError
 from bridge.requirements.files.yaml_text import MAX_LOCK_NODES, load_yaml
+from converters.projects import canonicalize_name
 
 __all__ = ["PagePort", "ask_index", "read_advisories"]
 

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote, urlsplit
 
-from packaging.utils import canonicalize_name
-
 from bridge.audit.packages import PackageRow
 from bridge.audit.report.facts import Facts
 from bridge.secrets import masked
 from converters.descriptions import people
+from converters.projects import canonicalize_name
 from converters.purls import wheel_purl
 
 __all__ = ["Party", "artifact_url", "authors", "identity", "listed", "needs", "plain", "purls", "supplier"]

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from signal import Signals
 
-from packaging.utils import canonicalize_name
-
 from bridge.audit.dependencies import PrefixRecords, applicable_requirements
 from bridge.audit.finding import IMPORT_FAILS, Finding, Level
 from bridge.prefix.claims import Owner
 from bridge.secrets import hidden
 from converters.deferred import dataclass, regex
+from converters.projects import canonicalize_name
 
 __all__ = ["Module", "Outcome", "failures", "modules_of"]
 

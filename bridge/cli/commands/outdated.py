@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
-
 from bridge import prefix
 from bridge.cli.commands.changes import sources_of
 from bridge.cli.commands.replanning import plan_change
@@ -21,6 +19,7 @@ from bridge.requirements import algebra
 from bridge.requirements.names import name_of
 from bridge.resolve import Catalog
 from bridge.resolve.offers import Offer, offers
+from converters.projects import canonicalize_name
 from converters.record import Record
 from converters.target import Target
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterable, Iterator
 
-from packaging.utils import canonicalize_name
-
 from bridge.cli.commands.request import Request
 from bridge.cli.commands.way_out import with_way_out
 from bridge.errors import NoSolutionError, OwnershipError
@@ -23,6 +21,7 @@ from bridge.requirements.foreign import Foreign, foreign
 from bridge.resolve import SEARCHED, Standing
 from bridge.resolve.installed import InstalledCandidates
 from converters.deferred import dataclass, replace
+from converters.projects import canonicalize_name
 from converters.record import Record
 
 __all__ = ["plan_change"]

@@ -15,7 +15,6 @@ from typing import Literal
 from installer.records import InvalidRecordEntry, RecordEntry, parse_record_file
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
-from packaging.utils import canonicalize_name
 
 import bridge
 from bridge import config, fs
@@ -23,6 +22,7 @@ from bridge.cli.commands.installation import DISTRIBUTION, installation, locatio
 from bridge.config.programs import find_program
 from bridge.errors import BridgeError, FindingsError
 from bridge.fetch.urls import local_path
+from converters.projects import canonicalize_name
 
 __all__ = ["Check", "SelfCheck", "check_self"]
 

@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import ClassVar
 
-from packaging.utils import canonicalize_name
-
 from bridge.config.policy.rules import Breach, Publisher, RuleFile, Subject
 from bridge.errors import UnsafeInputError
 from converters.deferred import dataclass, replace
+from converters.projects import canonicalize_name
 
 __all__ = ["Breach", "Policy", "Publisher", "RuleFile", "Subject"]
 

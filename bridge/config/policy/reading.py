@@ -8,8 +8,6 @@ from datetime import date
 from pathlib import Path
 from typing import NoReturn
 
-from packaging.utils import canonicalize_name
-
 from bridge.config.indexes import default_index
 from bridge.config.licenses import UNKNOWN, LicenseRules
 from bridge.config.moments import parse_cutoff
@@ -19,6 +17,7 @@ from bridge.config.policy.rules import Allowance, Publisher, RuleFile
 from bridge.config.project import read_toml
 from bridge.errors import UsageError, did_you_mean
 from bridge.secrets import SECRETS, masked
+from converters.projects import canonicalize_name
 
 __all__ = ["parse_rules", "read_policy", "read_rules"]
 

@@ -16,11 +16,12 @@ from bridge.requirements.locked import Locked, LockedConda, LockedSource, Locked
 from bridge.sdists.location import EDITABLE, source_of
 from bridge.secrets import masked
 from converters.deferred import replace
+from converters.metadata import CoreMetadata
 from converters.names import NameMap
 from converters.record import Record
 from converters.target import Target
 from converters.translate import translate
-from converters.wheel import CoreMetadata, WheelInfo
+from converters.wheel import WheelInfo
 
 if TYPE_CHECKING:
     from bridge.index import Index

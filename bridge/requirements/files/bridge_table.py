@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
-
 from bridge.config.keys import KEYS
 from bridge.config.layers import placed
 from bridge.errors import UsageError
@@ -14,6 +12,7 @@ from bridge.requirements.algebra import conda_requirement
 from bridge.requirements.files import fields
 from bridge.requirements.files.constructs import Section, describes, honoured, ignored
 from bridge.requirements.files.values import FileRequirements, wrong
+from converters.projects import canonicalize_name
 
 __all__ = ["BRIDGE", "read_bridge"]
 

@@ -6,12 +6,11 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
-
 from bridge.config.moments import parse_cutoff
 from bridge.errors import UsageError
 from bridge.requirements.algebra import Requirement, parse_pypi
 from bridge.requirements.files.values import wrong
+from converters.projects import canonicalize_name
 
 __all__ = ["cutoff", "cutoffs", "flag", "items", "pypi", "table", "text", "texts"]
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from packaging.markers import Marker
-from packaging.utils import canonicalize_name
 
 from bridge.errors import UnsafeInputError, UsageError
 from bridge.fetch.urls import file_name, local_path
@@ -21,6 +20,7 @@ from bridge.sdists.location import ARCHIVES, SourceLocation, source_of
 from bridge.sdists.names import parse_sdist_name
 from bridge.secrets import masked
 from converters.deferred import dataclass, regex, replace
+from converters.projects import canonicalize_name
 from converters.wheel import parse_wheel_name
 
 __all__ = ["NO_LINK", "absolute_path", "direct_requirement"]

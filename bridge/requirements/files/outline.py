@@ -6,13 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
-
 from bridge.requirements.files import fields
 from bridge.requirements.files.pixi import features_of, is_pixi
 from bridge.requirements.files.text import read_text
 from bridge.requirements.files.toml_text import load_toml
 from bridge.requirements.files.yaml_text import load_yaml
+from converters.projects import canonicalize_name
 
 __all__ = ["Outline", "outline"]
 

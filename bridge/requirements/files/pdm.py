@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
-
 from bridge.requirements.files import fields
 from bridge.requirements.files.constructs import Section, describes, honoured, ignored, refused
 from bridge.requirements.files.values import FileRequirements, wrong
+from converters.projects import canonicalize_name
 
 __all__ = ["PDM", "RESOLUTION", "SOURCE", "Pdm", "read_pdm"]
 

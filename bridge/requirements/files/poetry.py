@@ -6,14 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
-
 from bridge.requirements.algebra import Requirement
 from bridge.requirements.files import fields
 from bridge.requirements.files.constructs import Section, describes, honoured, ignored, refused
 from bridge.requirements.files.origins import Origin, sourced
 from bridge.requirements.files.poetry_versions import marker_of_platform, marker_of_python, specifier_of
 from bridge.requirements.files.values import Chosen, FileRequirements, unique, wrong
+from converters.projects import canonicalize_name
 
 __all__ = ["DEPENDENCY", "GROUP", "POETRY", "SOURCE", "Poetry", "read_poetry"]
 

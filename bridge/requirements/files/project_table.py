@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from packaging.requirements import Requirement as Pep508
-from packaging.utils import canonicalize_name
 
 from bridge.requirements.algebra import MAX_TEXT, Requirement
 from bridge.requirements.files import fields
 from bridge.requirements.files.constructs import Section, describes, honoured
 from bridge.requirements.files.values import wrong
+from converters.projects import canonicalize_name
 
 __all__ = ["GROUP_ENTRY", "PROJECT", "Groups", "Project"]
 

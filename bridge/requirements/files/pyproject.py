@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
-
 from bridge.requirements.algebra import Requirement
 from bridge.requirements.files import fields
 from bridge.requirements.files.bridge_table import read_bridge
@@ -19,6 +17,7 @@ from bridge.requirements.files.project_table import PROJECT, Groups, Project
 from bridge.requirements.files.uv import Uv, read_uv
 from bridge.requirements.files.values import Chosen, FileRequirements, combined, wrong
 from converters.deferred import replace
+from converters.projects import canonicalize_name
 
 __all__ = ["TOOLS", "TOP", "read_pyproject"]
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from packaging.markers import Marker
-from packaging.utils import canonicalize_name
 
 from bridge.config.builds import formats_of
 from bridge.requirements.algebra import Requirement
@@ -19,6 +18,7 @@ from bridge.requirements.files.uv_tables import INDEX, SOURCE, UV, WORKSPACE
 from bridge.requirements.files.uv_workspace import member, root_of
 from bridge.requirements.files.values import Chosen, FileRequirements, combined, wrong
 from converters.deferred import replace
+from converters.projects import canonicalize_name
 
 __all__ = ["Uv", "read_uv"]
 

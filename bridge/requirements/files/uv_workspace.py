@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
-
 from bridge.errors import UsageError
 from bridge.requirements.files import fields
 from bridge.requirements.files.text import read_text
 from bridge.requirements.files.toml_text import load_toml
 from bridge.requirements.files.uv_tables import WORKSPACE
 from bridge.requirements.files.values import wrong
+from converters.projects import canonicalize_name
 
 __all__ = ["member", "root_of"]
 

@@ -17,8 +17,8 @@ from bridge.resolve.candidates.needs import plain
 from bridge.resolve.candidates.packages import CondaName
 from bridge.resolve.candidates.provides import canonical, is_python_record, is_python_text
 from converters.deferred import dataclass
+from converters.metadata import CoreMetadata
 from converters.record import Record
-from converters.wheel import CoreMetadata
 
 __all__ = ["Published", "omitted", "wholes"]
 

@@ -9,8 +9,8 @@ from bridge.requirements.algebra import Requirement
 from bridge.resolve.candidates import halves
 from bridge.resolve.candidates.halves import Published
 from bridge.resolve.encode.space import Space
+from converters.metadata import CoreMetadata
 from converters.record import Record
-from converters.wheel import CoreMetadata
 
 __all__ = ["Halves", "VersionMetadata"]
 

@@ -30,7 +30,7 @@ from bridge.resolve.encode.variables import Variable, VariableId
 from bridge.resolve.masks import ON
 from bridge.resolve.ruling import license_rule
 from bridge.resolve.store import Clause, Term
-from converters.wheel import CoreMetadata
+from converters.metadata import CoreMetadata
 
 __all__ = ["Loader"]
 

@@ -24,9 +24,10 @@ from bridge.channels.host import HostChannel
 from bridge.convert.channel_index import write_index
 from bridge.convert.wheel import ConvertedPackage, Format, convert_wheel
 from bridge.errors import IntegrityError, UnsafeInputError
+from converters.metadata import CoreMetadata
 from converters.names import NameMap
 from converters.target import Python, Target
-from converters.wheel import CoreMetadata, WheelInfo
+from converters.wheel import WheelInfo
 from tests.support.builders import make_conda, make_wheel
 from tests.support.conversion_cases import CASES, build_case
 from tests.support.converted import convert_for

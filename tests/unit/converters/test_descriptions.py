@@ -6,7 +6,7 @@ import pytest
 from packaging.licenses import canonicalize_license_expression
 
 from converters.descriptions import _SPDX, license_name, well_known_urls
-from converters.wheel import parse_metadata
+from converters.metadata import parse_metadata
 
 MIT = "License :: OSI Approved :: MIT License"
 BSD = "License :: OSI Approved :: BSD License"

@@ -24,10 +24,10 @@ from converters.dependencies import (
 )
 from converters.errors import UnsafeInputError
 from converters.markers import PythonVersions, RequirementLine, microversions
+from converters.metadata import CoreMetadata
 from converters.names import NameMap
 from converters.spans import Span, split
 from converters.target import SUBDIRS, Python, Target
-from converters.wheel import CoreMetadata
 
 LINUX = Target(subdir="linux-64", python=Python(version="3.12.4"))
 WINDOWS = Target(subdir="win-64", python=Python(version="3.12.4"))

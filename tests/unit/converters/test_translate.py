@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from packaging.tags import parse_tag
 
+from converters.metadata import parse_metadata
 from converters.names import NameMap
 from converters.target import Python, Target
 from converters.translate import best_tag, translate
-from converters.wheel import WheelInfo, parse_metadata
+from converters.wheel import WheelInfo
 from tests.support.resolver_worlds import LINUX
 
 TARGET = LINUX.with_python(Python(version="3.12.4"))

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.errors import UsageError
 from bridge.requirements.metadata import requirements_of
-from converters.wheel import CoreMetadata
+from converters.metadata import CoreMetadata
 
 REQUIRES = (
     "always",

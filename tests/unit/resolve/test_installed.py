@@ -11,8 +11,8 @@ from bridge.errors import BuildError, NetworkError
 from bridge.model import Distribution, IndexFile
 from bridge.requirements.foreign import Foreign
 from bridge.resolve.installed import IndexWithInstalled, InstalledCandidates
+from converters.metadata import CoreMetadata
 from converters.record import Record
-from converters.wheel import CoreMetadata
 from tests.support.resolver_worlds import Ports, Wheel, wheel
 
 URL = "https://files.example/rich-3-py3-none-any.whl"

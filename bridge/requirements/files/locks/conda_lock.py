@@ -12,8 +12,6 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qs
 
-from packaging.utils import canonicalize_name
-
 from bridge.errors import UnsafeInputError
 from bridge.requirements.files.constructs import Section, describes, honoured
 from bridge.requirements.files.fields import items, table, text, texts
@@ -31,6 +29,7 @@ from bridge.requirements.files.locks.lazily import Lazily
 from bridge.requirements.files.values import Chosen, wrong
 from bridge.requirements.files.yaml_text import MAX_LOCK_NODES, load_yaml
 from bridge.requirements.locked import Lock, Locked, LockedConda, LockedEnvironment, LockedSource, LockedWheel
+from converters.projects import canonicalize_name
 from converters.record import conda_record
 from converters.target import SUBDIRS
 

@@ -16,8 +16,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import parse_qs, urlsplit
 
-from packaging.utils import canonicalize_name
-
 from bridge.channels._rattler_lock import LockedPypi, RattlerEnvironment, RattlerPlatform, read_rattler_lock
 from bridge.errors import UnsafeInputError, UsageError
 from bridge.fs.publish import publish_file
@@ -40,6 +38,7 @@ from bridge.requirements.files.locks.lazily import Lazily
 from bridge.requirements.files.values import wrong
 from bridge.requirements.files.yaml_text import MAX_LOCK_NODES, load_yaml
 from bridge.requirements.locked import Lock, Locked, LockedConda, LockedEnvironment, LockedSource, LockedWheel
+from converters.projects import canonicalize_name
 from converters.record import conda_record
 from converters.target import SUBDIRS
 

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
-
 from bridge.errors import UnsafeInputError
 from bridge.requirements.files.fields import items, table
 from bridge.requirements.files.locks.direct import (
@@ -24,6 +22,7 @@ from bridge.requirements.files.locks.direct import (
 from bridge.requirements.files.locks.errors import invalid
 from bridge.requirements.files.locks.uv_graph import Node
 from bridge.requirements.locked import Locked, LockedSource, LockedWheel
+from converters.projects import canonicalize_name
 
 __all__ = ["locked_files"]
 

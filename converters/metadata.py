@@ -1,0 +1,125 @@
+"""Parse core metadata (PEP 440, PEP 508, PEP 566, PEP 643)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from converters.deferred import dataclass, regex
+from converters.descriptions import author_text, license_name, well_known_urls
+from converters.errors import UnsafeInputError
+from converters.fields import read_fields
+from converters.projects import canonicalize_name
+
+if TYPE_CHECKING:
+    from packaging.metadata import RawMetadata
+
+__all__ = ["MAX_METADATA", "CoreMetadata", "parse_metadata"]
+
+MAX_METADATA = 1 << 20  # bytes; real ones stay below 300 kB
+
+# Characters (in UTF-8) at which `str.splitlines` breaks a line and RFC 822 does not, and a field that follows one.
+_SEPARATORS = (b"\x0b", b"\x0c", b"\x1c", b"\x1d", b"\x1e", b"\xc2\x85", b"\xe2\x80\xa8", b"\xe2\x80\xa9")
+_HIDDEN_FIELD = regex(b"(?:%s)[!-9;-~]+[ \t]*:" % b"|".join(_SEPARATORS))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoreMetadata:
+    """The fields of METADATA that bridge uses. `name` is normalised, `version` is PEP 440's canonical text.
+
+    `is_unread`: the requirements are not known, since they would be those of a build.
+    `requires_dist` holds the requirements as written, in order. `license` is an SPDX expression or a short name.
+    `author` is that or the maintainer, with addresses where they are stated (`converters.descriptions.people`).
+    """
+
+    name: str
+    version: str
+    requires_python: str | None = None
+    requires_dist: tuple[str, ...] = ()
+    provides_extra: tuple[str, ...] = ()
+    dynamic: tuple[str, ...] = ()
+    license: str | None = None
+    license_files: tuple[str, ...] = ()
+    summary: str | None = None
+    home_page: str | None = None
+    source_url: str | None = None
+    documentation_url: str | None = None
+    author: str | None = None
+    is_unread: bool = False
+
+
+_PLAIN_VERSION = regex(r"(?:0|[1-9][0-9]{0,17})(?:\.(?:0|[1-9][0-9]{0,17}))*")  # canonical as it is
+
+
+def parse_metadata(data: bytes, source: str) -> CoreMetadata:
+    """Parse a METADATA or PKG-INFO file; `source` names it in errors.
+
+    Raises `UnsafeInputError`: `limit-size` above 1 MiB; `metadata-invalid` if name or version are missing, repeated or
+    malformed, if the text is not UTF-8, or if the metadata version has a newer major version. Requirements are kept as
+    text even if PEP 508 does not allow them; the reader decides, as in pip.
+    """
+    if len(data) > MAX_METADATA:
+        raise UnsafeInputError("limit-size", f"{source}: METADATA is larger than {MAX_METADATA} bytes")
+    if any(separator in data for separator in (b"\x00", *_SEPARATORS)) and _has_hidden_field(data):
+        raise UnsafeInputError("metadata-invalid", f"{source}: METADATA has control characters among its fields")
+    raw, unparsed = read_fields(data)
+    for field in ("name", "version"):
+        if field in unparsed or not raw.get(field):
+            problem = "unreadable or repeated" if field in unparsed else "missing"
+            raise UnsafeInputError("metadata-invalid", f"{source}: the field {field.title()} is {problem}")
+    if raw.get("metadata_version", "1").split(".")[0] not in {"1", "2"}:
+        # The specification: tools must fail if metadata_version has a greater major version than they support.
+        version = raw["metadata_version"][:40]
+        raise UnsafeInputError("metadata-invalid", f"{source}: METADATA of version {version!r} is not supported")
+    if len(set(unparsed.get("requires-python", ()))) == 1:  # repeated, but the same
+        raw["requires_python"] = unparsed.pop("requires-python")[0]
+    broken = sorted(set(unparsed) & {"requires-python", "requires-dist", "provides-extra"})
+    if broken:
+        raise UnsafeInputError("metadata-invalid", f"{source}: unreadable or repeated: {', '.join(broken)}")
+    try:
+        version = _canonical_version(raw["version"])
+        name = canonicalize_name(raw["name"], validate=True)
+    except ValueError as error:
+        raise UnsafeInputError("metadata-invalid", f"{source}: {error}") from error
+    urls = well_known_urls(_project_urls(raw, unparsed))
+    return CoreMetadata(
+        name=name,
+        version=version,
+        requires_python=raw.get("requires_python") or None,
+        requires_dist=tuple(" ".join(line.split("\n")) for line in raw.get("requires_dist", ())),  # folded (RFC 822)
+        provides_extra=tuple(canonicalize_name(extra) for extra in raw.get("provides_extra", ())),
+        dynamic=tuple(field.lower() for field in raw.get("dynamic", ())),
+        license=license_name(raw.get("license_expression"), raw.get("license"), raw.get("classifiers", ())),
+        license_files=tuple(raw.get("license_files", ())),
+        summary=raw.get("summary"),
+        home_page=raw.get("home_page") or urls.get("home") or urls.get("source"),
+        source_url=urls.get("source"),
+        documentation_url=urls.get("documentation"),
+        author=author_text(raw.get("author"), raw.get("author_email"))
+        or author_text(raw.get("maintainer"), raw.get("maintainer_email")),
+    )
+
+
+def _canonical_version(text: str) -> str:
+    """Return PEP 440's canonical text. Raises `ValueError`."""
+    if _PLAIN_VERSION.fullmatch(text):
+        return text
+    from packaging.version import Version  # noqa: PLC0415 - most versions are numbers and dots
+
+    return str(Version(text))
+
+
+def _has_hidden_field(data: bytes) -> bool:
+    """Return whether the header has a NUL, or a field that only some readers see after a control character (W64).
+
+    Real projects have a form feed in the text of a licence, which no reader takes for the start of a field.
+    """
+    head = data.replace(b"\r\n", b"\n").split(b"\n\n", 1)[0]
+    return b"\x00" in head or _HIDDEN_FIELD.search(head) is not None
+
+
+def _project_urls(raw: RawMetadata, unparsed: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the Project-URL lines, which packaging does not parse if a label occurs twice."""
+    return [f"{label}, {url}" for label, url in raw.get("project_urls", {}).items()] or [
+        *unparsed.get("project-url", ())
+    ]
