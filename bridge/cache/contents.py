@@ -18,7 +18,6 @@ from typing import IO, Any, BinaryIO, Protocol
 
 from bridge import fs
 from bridge.archive.wheel_contents import as_stream
-from bridge.cache.aligned import is_aligned
 from bridge.errors import BridgeError, IntegrityError
 from bridge.faults import fault
 from bridge.fs.linking import BLOCK, stamp_of
@@ -44,7 +43,7 @@ class Contents(AbstractContextManager["Contents"], Protocol):
         """A file's content in blocks."""
 
     def source(self, name: str) -> tuple[int, int] | None:
-        """A descriptor and the offset from which a file's blocks may be cloned; `None`: they may not."""
+        """A descriptor and the offset of a file's content; `None` unless nobody wrote to it since it was checked."""
 
 
 class StoredContents:
@@ -83,8 +82,7 @@ class StoredContents:
             raise _unreadable(self._path, error) from error
 
     def source(self, name: str) -> tuple[int, int] | None:
-        place, size = self._places[name]
-        return (self._stream.fileno(), place) if self._is_unchanged and is_aligned(size) else None
+        return (self._stream.fileno(), self._places[name][0]) if self._is_unchanged else None
 
     def _blocks(self, place: int, size: int) -> Iterator[bytes]:
         with _converting(self._path):

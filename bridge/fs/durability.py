@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, final
 
 from bridge.faults import faults
 from bridge.fs.system import os
 from bridge.fs.tree import Tree
 
-__all__ = ["Durability", "sync", "sync_one", "sync_renames", "sync_staged"]
+__all__ = ["Durability", "EarlySync", "sync", "sync_one", "sync_renames", "sync_staged"]
 
 Durability = Literal["full", "batched", "none"]
 
@@ -27,6 +28,42 @@ def _syncfs() -> Callable[[int], int] | None:
         return None
     call.argtypes, call.restype = [ctypes.c_int], ctypes.c_int
     return call
+
+
+@final
+class EarlySync:
+    """A `syncfs` by a thread, so that the disk writes staged files while this process compares and plans.
+
+    It replaces no later sync, which has less left to do. `end` must be called before that sync, because the system
+    reports a failed write to the first call only.
+    """
+
+    def __init__(self, root: Path, durability: Durability) -> None:
+        self._root, self._is_wanted = root, durability == "batched"
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+
+    def begin(self) -> None:
+        """Start, if the durability is "batched"."""
+        if self._is_wanted and self._thread is None and _syncfs() is not None:
+            self._thread = threading.Thread(target=self._run, name="bridge-sync", daemon=True)
+            self._thread.start()
+
+    def end(self) -> None:
+        """Wait for the sync that `begin` started, if any.
+
+        :raises FaultError: it failed.
+        """
+        if self._thread is not None:
+            self._thread.join()
+            if self._error is not None:
+                raise self._error
+
+    def _run(self) -> None:
+        try:
+            _sync_file_system(self._root)
+        except Exception as error:  # noqa: BLE001 - `end` raises it
+            self._error = error
 
 
 def sync(root: Path, durability: Durability) -> None:

@@ -43,7 +43,7 @@ def create_prefix(plan: Plan, sources: Sources) -> AppliedPlan:
         inputs = stage_inputs(PrefixState(prefix=plan.prefix), sources, fetched, _nothing)
         sources.session.client.rest()
         with shown(sources.session.progress, _staging(fetched)):
-            staged = stage(inputs, creation.root, scratch)
+            staged = stage(inputs, creation.root, scratch, placed=creation.sync_early)
         _warn(sources.session, staged)
         scripts = Scripts(plan.prefix, fetched, sources.session)
         with shown(sources.session.progress, "committing"):
@@ -72,7 +72,7 @@ def change(
         inputs = stage_inputs(state, sources, fetched, fs.Absence(prefix).fingerprint)
         session.client.rest()
         with shown(session.progress, _staging(fetched)):
-            staged = stage(inputs, running.staging, running.staging.parent / "scratch")
+            staged = stage(inputs, running.staging, running.staging.parent / "scratch", placed=running.sync_early)
     others = besides(running.staging)
     _warn(session, staged)
     scripts = Scripts(prefix, fetched, session)

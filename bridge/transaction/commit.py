@@ -11,7 +11,7 @@ from typing import Literal
 from bridge.errors import FaultError, InterruptedPrefixError
 from bridge.faults import failpoint, fault, faults
 from bridge.fs import Durability, WritableTree, publish_file
-from bridge.fs.durability import sync_one, sync_renames, sync_staged
+from bridge.fs.durability import EarlySync, sync_one, sync_renames, sync_staged
 from bridge.model import PathChange
 from bridge.transaction.examine import changed_directories, examine
 from bridge.transaction.guard import Reserve, Signals, hold
@@ -36,10 +36,15 @@ class Transaction:
         self.staging = tree.root / TRANSACTIONS / self.id / "new"
         self._directory = f"{TRANSACTIONS}/{self.id}"
         self._tree, self._durability, self._signals, self._reserve = tree, durability, signals, reserve
+        self._early = EarlySync(tree.root, durability)
         self._is_over = False
         self._committed: tuple[str, ...] | None = None  # the directories to prune once it is finished
         self.outcome: Literal["nothing", "restored", "finished"] | None = None
         self.keeps_open = False
+
+    def sync_early(self) -> None:
+        """Begin to sync what is staged, in the background: nearly all of it is there."""
+        self._early.begin()
 
     def commit(
         self,
@@ -98,6 +103,7 @@ class Transaction:
             tree.make_directory(f"{self._directory}/old")
             with WritableTree(root / "old") as old:
                 unlinked = backup(tree, old, swap)
+                self._early.end()
                 sync_staged(tree, self._directory, self._durability)
                 failpoint("stage.synced")
                 failpoint("plan.synced")

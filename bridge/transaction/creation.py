@@ -20,7 +20,7 @@ from bridge.fs import (
     sync,
     system,
 )
-from bridge.fs.durability import sync_one
+from bridge.fs.durability import EarlySync, sync_one
 from bridge.paths import META, OWN, quoted
 from bridge.transaction.guard import LOCK, Reserve, Signals, confirm, hold
 from bridge.transaction.journal import new_identifier
@@ -36,6 +36,11 @@ class Creation:
 
     def __init__(self, root: Path, prefix: Path, durability: Durability, held: ExitStack) -> None:
         self.root, self.prefix, self._durability, self._held = root, prefix, durability, held
+        self._early = EarlySync(root, durability)
+
+    def sync_early(self) -> None:
+        """Begin to sync what is written, in the background: nearly all of it is there."""
+        self._early.begin()
 
     def publish(self, *, published: Callable[[], None] | None = None) -> None:
         """Publish the prefix by one rename.
@@ -47,6 +52,7 @@ class Creation:
         """
         with faults(self.prefix):
             failpoint("commit.pre_sync")
+            self._early.end()
             sync(self.root, self._durability)
             mode = stat.S_IMODE(os.lstat(self.prefix).st_mode) if self.prefix.is_dir() else None
             if not system.RENAMES_IN_USE:

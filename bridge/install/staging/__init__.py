@@ -8,7 +8,7 @@ list the bytecode.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -60,12 +60,14 @@ def stage(
     scratch: Path,
     *,
     executor: Executor | None = None,
+    placed: Callable[[], None] = lambda: None,
 ) -> StagedPlan:
     """Write all new files into `staging`, as if it were `inputs.plan.prefix`, which is only read.
 
     :param staging: a directory of ours, empty except for `conda-meta/.bridge`.
     :param scratch: an absent directory, ideally on the same file system; removed at the end.
     :param executor: threads for the wheels; by default a few are started.
+    :param placed: called when many files are written, and what is left is little: records, the history.
 
     Raises `IntegrityError` (`staged-differs`; `record-hash`: an archive changed after its check), `UnsafeInputError`
     (`prefix-too-long`), `UsageError` (`prefix-name`, `no-python`), `FaultError` (the system or rattler refused;
@@ -73,7 +75,7 @@ def stage(
     """
     check_prefix(inputs.plan.prefix, inputs.manifests.values())
     try:
-        return _stage(inputs, staging, scratch, executor)
+        return _stage(inputs, staging, scratch, executor, placed)
     except IntegrityError as error:
         if error.id != "staged-differs" or not _are_unchanged(inputs):
             raise
@@ -89,11 +91,13 @@ def _are_unchanged(inputs: StageInputs) -> bool:
     return False
 
 
-def _stage(inputs: StageInputs, staging: Path, scratch: Path, executor: Executor | None) -> StagedPlan:
+def _stage(
+    inputs: StageInputs, staging: Path, scratch: Path, executor: Executor | None, placed: Callable[[], None]
+) -> StagedPlan:
     packages = conda.packages_of(inputs)
     if can_link(inputs, packages):
         conda.require_python(inputs)
-        compiled, staged, has_copied = _place(inputs, staging, packages, executor)
+        compiled, staged, has_copied = _place(inputs, staging, packages, executor, placed)
     else:
         compiled, staged, has_copied = _link(inputs, staging, scratch, executor)
     renewed = renew_records(inputs, staging)
@@ -116,11 +120,17 @@ def _stage(inputs: StageInputs, staging: Path, scratch: Path, executor: Executor
 
 
 def _place(
-    inputs: StageInputs, staging: Path, packages: Sequence[Resolved], executor: Executor | None
+    inputs: StageInputs,
+    staging: Path,
+    packages: Sequence[Resolved],
+    executor: Executor | None,
+    written: Callable[[], None],
 ) -> tuple[Compiled, StagedPaths, bool]:
     """Place wheels and conda packages, all of which the cache has unpacked."""
     with Placing(inputs, staging, (), packages, executor) as placed:
         placed.wait()
+        if placed.are_many:
+            written()
         sources = Originals(inputs.cache).keep(inputs, inputs.unpacked)
         inputs.check()
         compiled = compile_staged(inputs, staging)

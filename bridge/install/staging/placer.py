@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import final
 
 from bridge import fs
+from bridge.cache.aligned import is_aligned
 from bridge.cache.contents import Contents
 from bridge.errors import FaultError
-from bridge.fs.linking import LinkMode, SharedFiles, clone_file
+from bridge.fs.linking import LinkMode, SharedFiles, clone_file, copy_file
 from bridge.install.manifest import GENERATED
 from bridge.model import Fingerprint
 
@@ -22,12 +23,14 @@ class Placer:
     """Places files by one link mode. What a mode cannot do is copied; `has_copied` tells so. Not thread-safe.
 
     :param cache: has the files to which hard links lead; without one, files are copied.
+    :param can_share: whether to try clones or hard links at all: the environment may have refused them before.
     """
 
-    def __init__(self, mode: LinkMode, cache: Path | None) -> None:
+    def __init__(self, mode: LinkMode, cache: Path | None, *, can_share: bool = True) -> None:
         self.has_copied = False
-        self._clones = mode in {"auto", "clone"}
-        self._directory = cache / _LINKED if cache is not None and mode == "hardlink" else None
+        self._trusts = mode in {"auto", "clone"}
+        self._clones = self._trusts and can_share
+        self._directory = cache / _LINKED if cache is not None and mode == "hardlink" and can_share else None
         self._shared: SharedFiles | None = None
 
     def __enter__(self) -> Placer:
@@ -51,17 +54,21 @@ class Placer:
 
         :param is_own: never a hard link, as bytecode and what installers rewrite, which a conda package may bring.
 
-        A clone's is not computed: the cache was checked when it was made. Raises as `bridge.fs.write_file`.
+        It is not computed of a clone, nor with these modes of a copy: the cache was checked when it was made, and its
+        time says that nobody wrote to it. Raises as `bridge.fs.write_file`.
         """
         mode, size = expected.mode or 0o644, expected.size
         if self._directory is not None and size is not None and not (is_own or _is_rewritten(path)):
             sha256 = self._link(tree, path, contents, name, expected)
             if sha256 is not None:
                 return sha256
-        if self._clones and size is not None and (source := contents.source(name)) is not None:
-            if clone_file(tree, path, *source, size, mode=mode):
+        if self._trusts and size is not None and (source := contents.source(name)) is not None:
+            if self._clones and is_aligned(size):
+                if clone_file(tree, path, *source, size, mode=mode):
+                    return expected.sha256
+                self._clones, self.has_copied = False, True
+            if copy_file(tree, path, *source, size, mode=mode):
                 return expected.sha256
-            self._clones, self.has_copied = False, True
         sha256 = fs.write_file(tree, path, contents.blocks(name), mode=mode).sha256
         if sha256 != expected.sha256:
             tree.unlink(path)

@@ -35,7 +35,7 @@ from bridge.prefix.processes import Spread, processors, spread
 
 __all__ = ["Placing"]
 
-_FEW = 400  # members of all wheels, which one process places before another would have started
+_FEW = 400  # paths of all packages, which one process places before another would have started
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,11 +83,13 @@ class Placing:
         self._stack = ExitStack()
         self._running: Spread[_Written] | None = None
         self._process = os.getpid()
-        self._mode = inputs.link_mode
+        self._can_share = True
+        paths = sum(len(inputs.predicted[each.record.identity]) for each in self._packages)
+        self.are_many = paths >= _FEW
+        """Whether there are so many files that it is worth while to work in parallel."""
 
     def __enter__(self) -> Placing:
-        paths = sum(len(self._inputs.predicted[each.record.identity]) for each in self._packages)
-        if paths >= _FEW and len(self._packages) > 1:
+        if self.are_many and len(self._packages) > 1:
             self._running = self._stack.enter_context(spread(self._place, len(self._packages), processors()))
         return self
 
@@ -138,18 +140,18 @@ class Placing:
         if self._running is not None and self._running.is_forked and os.getpid() == self._process:
             self._remove_rest(each)
         manifest = self._manifests.get(each.record.identity)
-        with Placer(self._mode, inputs.cache) as placer:
+        with Placer(inputs.link_mode, inputs.cache, can_share=self._can_share) as placer:
             if manifest is None:
                 generated = self._place_package(each, placer)
             else:
                 generated = self._place_wheel(each, manifest, placer)
             if placer.has_copied:
-                self._mode = "copy"
+                self._can_share = False
         self._check(each, generated)
         records = None
         if manifest is not None and not inputs.compiles:
             records = self._record(each, [*self._foreseen(each), *generated], ())
-        return _Written(generated=generated, records=records, is_copied=self._mode != inputs.link_mode)
+        return _Written(generated=generated, records=records, is_copied=not self._can_share)
 
     def _place_wheel(self, each: Resolved, manifest: WheelManifest, placer: Placer) -> tuple[Entry, ...]:
         """Place a wheel from the cache; if that is damaged, from its archive."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bridge import fs
 from bridge.cache.prune import inspect, prune
 from bridge.cache.wheels import WheelStore
-from bridge.fs.linking import LinkMode, stamp_of
+from bridge.fs.linking import LinkMode, copy_file, stamp_of
 from bridge.install import staging as link
 from bridge.install.staging import StagedPlan
 from tests.support.builders import make_wheel, tree_digest
@@ -206,6 +208,37 @@ def test_clones_that_cannot_be_are_copies(tmp_path: Path) -> None:
     assert unpacked.stat().st_mtime == stamp_of(unpacked.stem)
     if staged.has_copied:
         assert shared_bytes(staging / SITE / "pkg/large.bin") == 0
+
+
+@pytest.mark.parametrize("mode", ["auto", "copy"])
+def test_what_was_written_to_the_cache_reaches_no_environment(tmp_path: Path, mode: LinkMode) -> None:
+    machine = Machine(tmp_path)
+    machine.stage("a", mode)
+    (unpacked,) = machine.cache.rglob("*.unpacked")
+    data = bytearray(unpacked.read_bytes())
+    data[data.find(LARGE)] ^= 1
+    unpacked.write_bytes(data)
+    if mode == "copy":  # which compares hashes, whatever the time says
+        os.utime(unpacked, (stamp_of(unpacked.stem),) * 2)
+    staging, _ = machine.stage("b", mode)
+    assert (staging / SITE / "pkg/large.bin").read_bytes() == LARGE
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux copies between files")
+def test_the_system_copies_a_part_of_a_file_or_makes_none(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(LARGE)
+    descriptor = os.open(tmp_path / "source", os.O_RDONLY)
+    try:
+        with fs.WritableTree(tmp_path) as tree:
+            assert copy_file(tree, "sub/part", descriptor, 7, 20_000, mode=0o751)
+            assert (tmp_path / "sub/part").read_bytes() == LARGE[7:20_007]
+            assert (tmp_path / "sub/part").stat().st_mode & 0o7777 == 0o751
+            assert copy_file(tree, "empty", descriptor, 7, 0, mode=0o644)
+            assert (tmp_path / "empty").read_bytes() == b""
+            assert not copy_file(tree, "longer", descriptor, 7, len(LARGE), mode=0o644)
+            assert not (tmp_path / "longer").exists()
+    finally:
+        os.close(descriptor)
 
 
 @pytest.mark.slow

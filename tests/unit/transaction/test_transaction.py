@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import json
 import os
@@ -30,6 +31,7 @@ from bridge.errors import (
     UnsafeInputError,
     UsageError,
 )
+from bridge.fs import durability as syncing
 from bridge.model import Fingerprint, PathChange
 from bridge.paths import OWN
 from bridge.transaction.commit import change
@@ -445,6 +447,24 @@ def test_an_error_in_the_block_leaves_nothing(
         work()
     assert caught.type is raised
     assert tree_digest(tmp_path) == before
+
+
+def test_a_failed_early_sync_undoes_the_change(prefix: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system reports a failed write to the first sync only."""
+    before, results = observe(prefix), iter([-1])
+
+    def syncfs(descriptor: int) -> int:
+        ctypes.set_errno(errno.EIO)
+        return next(results, 0)
+
+    monkeypatch.setattr(syncing, "_syncfs", lambda: syncfs)
+    with change(prefix) as transaction:
+        write(transaction.staging, "new", b"new")
+        transaction.sync_early()
+        with pytest.raises(FaultError):
+            transaction.commit([PathChange(path="new", before=None, after=Fingerprint(kind="file"))])
+    assert transaction.outcome in {"nothing", "restored"}
+    assert observe(prefix) == before
 
 
 def test_a_transaction_commits_once(prefix: Path) -> None:
