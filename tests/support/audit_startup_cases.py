@@ -71,9 +71,69 @@ def python_path(made: PrefixBuilder) -> None:
         (folder / name).write_bytes(b"")
 
 
+def changed_hook(made: PrefixBuilder) -> None:
+    made.wheel("a", "1", {f"{SITE}/a.pth": b"import _editable_skbc_a\n", f"{SITE}/{HOOK}": b""})
+    made.write(f"{SITE}/{HOOK}", b"import socket\n")
+
+
+def with_option(made: PrefixBuilder) -> None:
+    script = f"#!{made.root}/bin/python\nprint()\n".encode()
+    made.distribution("a", "1", {"bin/a": script})
+    made.write("bin/a", script.replace(b"/python\n", b"/python -E\n"))
+    (made.root / "bin/a").chmod(0o755)
+
+
+HOOK = "_editable_skbc_a.py"
+DISTUTILS = b"import os; var = 'SETUPTOOLS_USE_DISTUTILS'; enabled = os.environ.get(var, 'local') == 'local'; "
+USUAL = (
+    b"import sys, types, os;m = sys.modules.setdefault('zope', types.ModuleType('zope'));m.append('x')\n",
+    b"import sys; exec(u'try:\\n    import os\\nexcept (OSError):\\n    coverage.process_startup()\\n')\n",
+)
+HIDING = (
+    DISTUTILS + b"os.system('id')\n",
+    b"import sys, types, os; sys.modules.setdefault('x', os.popen('id'))\n",
+    b"import sys; exec(__import__('base64').b64decode('coverage'))\n",
+    b"import sys; exec('import coverage\\nimport socket')\n",
+    b"import sys, types, os; sys.modules.setdefault('x', [os.system][0]('id'))\n",
+)
 UNOWNED_PTH: Expected = ("unowned-file", "info", SITE, None, None)
 STARTUP = [
-    pth("what setuptools writes", b"import os; var = 'SETUPTOOLS_USE_DISTUTILS'; x\n", ("pth-runs-code", "info")),
+    *(pth(f"a usual line: {text[:50]!r}", text, ("pth-runs-code", "info")) for text in USUAL),
+    *(pth(f"more than a usual line: {text[:60]!r}", text, ("pth-runs-code", "warning")) for text in HIDING),
+    Case(
+        "a hook of the package itself",
+        lambda made: made.wheel("a", "1", {f"{SITE}/a.pth": b"import _editable_skbc_a\n", f"{SITE}/{HOOK}": b""}),
+        (("pth-runs-code", "info", f"{SITE}/a.pth", "wheel:a-1", None),),
+    ),
+    Case(
+        "a hook of the package itself, changed since",
+        changed_hook,
+        (
+            ("modified-file", "error", f"{SITE}/{HOOK}", "wheel:a-1", None),
+            ("pth-runs-code", "warning", f"{SITE}/a.pth", "wheel:a-1", None),
+        ),
+    ),
+    Case(
+        "a script whose python pipx gave an option",
+        with_option,
+        (
+            ("rewritten-prefix", "info", "bin/a", "pip:a-1", None),
+            ("unmanaged-distribution", "info", f"{SITE}/a-1.dist-info", "pip:a-1", None),
+        ),
+    ),
+    Case(
+        "a script with an option and another line",
+        do(with_option, lambda made: made.write("bin/a", (made.root / "bin/a").read_bytes() + b"evil()\n")),
+        (
+            ("modified-file", "error", "bin/a", "pip:a-1", None),
+            ("unmanaged-distribution", "info", f"{SITE}/a-1.dist-info", "pip:a-1", None),
+        ),
+    ),
+    Case(
+        "an entry point of a python that reads no .start",
+        lambda made: made.wheel("a", "1", {f"{SITE}/a.start": b"a.hook:run\n"}),
+        (),
+    ),
     pth("code that every start runs", b"# hello\nimport base64; exec('')\n", ("pth-runs-code", "warning")),
     pth("a folder that is not there", b"/nowhere/at/all\n", ("pth-outside", "warning")),
     pth("a folder outside", b"/usr\n", ("pth-outside", "warning")),

@@ -28,10 +28,10 @@ def foreign_prefix(view: View) -> Iterator[Finding]:
 def rewritten_prefix(view: View) -> Iterator[Finding]:
     """A file that has this prefix, and whose record has the hash for another prefix.
 
-    conda-pack rewrites the prefix in the files and not the records.
+    conda-pack rewrites the prefix in the files and not the records; pipx adds options to the first line of scripts.
     """
     for path, embedded in view.inspection.embedded.items():
         owner = view.owner(path)
         if embedded.is_here and owner is not None:
-            evidence = "this prefix was written into it after installation; the rest is what its package has"
+            evidence = "this prefix or its first line was written after installation; the rest is its package's"
             yield Finding.of(owner, "rewritten-prefix", "info", path, evidence, repair=repair.relocate(view, owner))

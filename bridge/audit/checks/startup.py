@@ -6,8 +6,10 @@ import posixpath
 import re
 import sys
 from collections.abc import Collection, Iterator
+from functools import partial
 
 from bridge.audit.checks import repair
+from bridge.audit.checks.startup_lines import OF_SETUPTOOLS, is_usual_line
 from bridge.audit.finding import Finding, Level
 from bridge.audit.view import View
 from bridge.model import EGGS, Distribution
@@ -15,26 +17,10 @@ from bridge.prefix.claims import Owner
 from converters.deferred import regex
 from converters.projects import canonicalize_name
 
-# Lines that installers write: namespace packages (setuptools, wheel), patches of virtualenv and uv, finders of editable
-# installs, setuptools' distutils, coverage in subprocesses, eggs (setuptools before 50).
-_USUAL = regex(
-    r"import sys, ?types, ?os;.*(?:nspkg|\bmodule_from_spec\b|sys\.modules\.setdefault|\bsetdefault\()"
-    r"|import _virtualenv\Z"
-    r"|import __editable___?\w+_finder; __editable___?\w+_finder\.install\(\)\Z"
-    r"|import os; var = 'SETUPTOOLS_USE_DISTUTILS';"
-    r"|import sys; ?exec\(.*coverage|import coverage; ?coverage\.process_startup\(\)"
-    r"|import _?distutils_hack"
-    r"|import sys; ?(?:sys\.__plen ?= ?len\(sys\.path\)\Z|new ?= ?sys\.path\[sys\.__plen:\];.*__egginsert)"
-)
 # Files that no record claims, since installers add lines to them.
 _SHARED = ("_virtualenv.pth", "easy-install.pth")
 # The line by which setuptools links an editable distribution.
 _LINK = regex(r"import __editable___?(\w+)_finder; __editable___?\1_finder\.install\(\)\Z")
-# The only line of distutils-precedence.pth, of setuptools since version 60.
-_OF_SETUPTOOLS = (
-    "import os; var = 'SETUPTOOLS_USE_DISTUTILS'; enabled = os.environ.get(var, 'local') == 'local'; "
-    "enabled and __import__('_distutils_hack').add_shim();"
-)
 # Changes of the standard library; `sys.stdlib_module_names` is of the python that runs bridge.
 _REMOVED = {
     (3, 12): "asynchat asyncore distutils imp smtpd",
@@ -46,19 +32,35 @@ _MODULE = regex(r"([A-Za-z_]\w*)(?:\.py|(?:\.[\w-]+)?\.(?:so|pyd))\Z")
 
 
 def pth_runs_code(view: View) -> Iterator[Finding]:
-    """A `.pth` with a line that python executes at every start, which malicious wheels have used."""
+    """A `.pth` or `.start` file with a line that python executes at every start, which malicious wheels have used.
+
+    info for what installers write, and for a module of the same package.
+    """
     linked = {view.claims.answering.get(editable.distribution) for editable in view.inspection.editables} - {None}
     for path, path_file in view.inspection.path_files.items():
         owner, lines = view.owner(path), [line.strip() for line in path_file.code]
-        is_setuptools = owner is not None and owner.package == "setuptools" and lines == [_OF_SETUPTOOLS]
+        is_setuptools = owner is not None and owner.package == "setuptools" and lines == [OF_SETUPTOOLS]
         is_link = owner in linked and all(_LINK.match(line) for line in lines)
         if not lines or is_setuptools or is_link:  # Every environment with setuptools has its file.
             continue
-        unusual = [line for line in path_file.code if not _USUAL.match(line)]
-        is_usual = not unusual and (owner is not None or posixpath.basename(path) in _SHARED)
+        has, is_owned = partial(_has_module, view, path, owner), owner is not None
+        is_shared = posixpath.basename(path) in _SHARED
+        unusual = [line for line in path_file.code if not is_usual_line(line, has, is_owned=is_owned or is_shared)]
         evidence = f"python executes at every start: {(unusual or path_file.code)[0][:160]}"
         evidence += "; no record claims it" if owner is None else ""
-        yield Finding.of(owner, "pth-runs-code", "info" if is_usual else "warning", path, evidence)
+        yield Finding.of(owner, "pth-runs-code", "warning" if unusual else "info", path, evidence)
+
+
+def _has_module(view: View, path: str, owner: Owner | None, module: str) -> bool:
+    """Whether the owner of a `.pth` file has a module in the same directory, as its record promises it."""
+    if owner is None:
+        return False
+    start = f"{posixpath.dirname(path)}/{module.replace('.', '/')}"
+    changed = {each.claim.entry.path for each in view.discrepancies}
+    return any(
+        file in view.observed and file not in changed and view.owner(file) is owner
+        for file in (f"{start}.py", f"{start}/__init__.py")
+    )
 
 
 def pth_outside(view: View) -> Iterator[Finding]:

@@ -29,6 +29,7 @@ __all__ = ["read_embedded"]
 _MAX_GUESSES = 48  # directories that are tried for one file
 _MAX_TEXT = 4 << 20  # bytes of a changed file without a placeholder that is searched
 _OPTION = regex(r"(?:\s-p|\s--prefix)(?:\s+|=)('[^'\n]+'|\"[^\"\n]+\"|/\S+)")
+_OPTIONS = regex(rb"(#!\s?/[^\n]*?/python[\w.]*)(?:\s+-[A-Za-z]+)+(?=\r?\n)")
 _SYSTEM = ("/usr/", "/bin/", "/sbin/", "/lib/", "/lib64/", "/etc/", "/dev/", "/proc/", "/System/", "/Library/")
 _SHARED = frozenset({"/", "/opt", "/home", "/root", "/tmp", "/var", "/srv", "/mnt"})
 _CODE = 8  # files of bytecode that are searched for their source path
@@ -162,7 +163,9 @@ class _Search:
                 prefix = next((each for each in known if holds(file.data, each)), None)
                 if prefix is not None:
                     yield from self._embedded(file, prefix)
-            elif len(file.data) <= _MAX_TEXT and any(self._is_rewritten(file, each) for each in known):
+            elif _is_script_with_options(file) or (
+                len(file.data) <= _MAX_TEXT and any(self._is_rewritten(file, each) for each in known)
+            ):
                 yield file.path, EmbeddedPrefix(prefix=self._here[0], is_here=True, is_recorded=False)
 
     def _is_rewritten(self, file: _File, former: str) -> bool:
@@ -182,6 +185,13 @@ class _Search:
         """Whether it is another directory than this environment, which may have several paths."""
         is_system = prefix in _SHARED or f"{prefix}/".startswith(_SYSTEM)
         return not is_system and os.path.realpath(prefix) != self._real
+
+
+def _is_script_with_options(file: _File) -> bool:
+    """Whether a script is as promised but for options of its python: pipx adds `-E`, and distributions `-s`."""
+    found = _OPTIONS.match(file.data)
+    original = b"" if found is None else found[1] + file.data[found.end() :]
+    return found is not None and hashlib.sha256(original).hexdigest() == file.entry.fingerprint.sha256
 
 
 def _former_prefixes(root: Path, observed: Observation, scripts: Mapping[str, Script]) -> Iterator[str]:

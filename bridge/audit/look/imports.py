@@ -108,7 +108,11 @@ def unmet_imports(
 
     :param site: prefix-relative; other directories are not searched.
     """
-    own = {each: file for each, file in path_files.items() if each.rpartition("/")[0] == site and each.endswith(".pth")}
+    own = {
+        each: file
+        for each, file in path_files.items()
+        if each.rpartition("/")[0] == site and each.endswith((".pth", ".start"))
+    }
     for file, path_file in own.items():
         for line in path_file.code:
             for module in _imported(line):

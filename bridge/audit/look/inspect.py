@@ -30,6 +30,7 @@ from bridge.audit.look.inspection import (
 )
 from bridge.audit.look.launchers import activated_prefixes, kernels
 from bridge.audit.look.observation import Observation
+from bridge.audit.look.path_files import head_of, lines_of, path_files_of, text_of
 from bridge.audit.look.settings import read_settings
 from bridge.model import PrefixState
 from bridge.prefix import distinfo
@@ -38,7 +39,6 @@ from converters.deferred import regex
 
 __all__ = ["inspect", "needs_numpy", "scripts_of"]
 
-_MAX_TEXT = 1 << 20  # bytes of a .pth, a finder or pyvenv.cfg
 _PYTHON = regex(r"python(?:\d+(?:\.\d+)?t?)?(?:\.exe)?\Z")
 _MODULE = regex(r"([A-Za-z_]\w*)(?:\.py|(?:\.[\w-]+)?\.(?:so|pyd))?\Z")
 _MAX_LAUNCHER = 1 << 20  # bytes; those of distlib have about 100,000
@@ -61,7 +61,7 @@ def inspect(
     """
     root = state.prefix
     venv = _venv(root)
-    path_files = dict(_path_files(root, observed, sites))
+    path_files = dict(path_files_of(root, observed, sites, state.python.minor if state.python else None))
     scripts = scripts_of(root, observed)
     editables = tuple(_editables(root, state, path_files))
     outside = {script.interpreter for script in scripts.values() if not script.is_inside}
@@ -108,9 +108,9 @@ def scripts_of(root: Path, observed: Observation) -> dict[str, Script]:
         file = observed[path]
         if file.fingerprint.kind != "file" or file.problem:
             continue
-        head = _head(root / path)
+        head = head_of(root / path)
         if head.startswith(b"MZ") and path.endswith(".exe"):
-            if (command := launcher(_head(root / path, _MAX_LAUNCHER))) and command.interpreter.startswith(b"/"):
+            if (command := launcher(head_of(root / path, _MAX_LAUNCHER))) and command.interpreter.startswith(b"/"):
                 scripts[path] = _script(os.fsdecode(command.interpreter), str(root), real)
             continue
         if not head.startswith(b"#!"):
@@ -148,7 +148,7 @@ def _interpreters(root: Path, observed: Observation) -> dict[str, str]:
 def _venv(root: Path) -> dict[str, str]:
     """pyvenv.cfg as `site` reads it (PEP 405)."""
     settings = {}
-    for line in _lines(root / "pyvenv.cfg"):
+    for line in lines_of(root / "pyvenv.cfg"):
         key, separator, value = line.partition("=")
         if separator:
             settings[key.strip().lower()] = value.strip()
@@ -156,21 +156,6 @@ def _venv(root: Path) -> dict[str, str]:
 
 
 # --- sys.path ---------------------------------------------------------------------------------------------------------
-
-
-def _path_files(root: Path, observed: Observation, sites: tuple[str, ...]) -> Iterator[tuple[str, PathFile]]:
-    for path in (path for site in sites for path in observed.below(site)):
-        directory, _, name = path.rpartition("/")
-        if not name.endswith((".pth", ".egg-link")) or observed.kind(path) == "directory":
-            continue
-        lines = []
-        for line in _lines(root / path):
-            if not line.strip() or line.startswith("#") or "\0" in line:
-                continue
-            is_code = line.startswith(("import ", "import\t"))
-            # A directory is relative to the file's (`site.addpackage`).
-            lines.append(line if is_code else os.path.normpath(os.path.join(root, directory, line.rstrip())))
-        yield path, PathFile(lines=tuple(lines[:1] if name.endswith(".egg-link") else lines))
 
 
 def _editables(root: Path, state: PrefixState, path_files: Mapping[str, PathFile]) -> Iterator[Editable]:
@@ -187,7 +172,7 @@ def _editables(root: Path, state: PrefixState, path_files: Mapping[str, PathFile
             for directory in path_files[entry.path].directories if entry.path in path_files else ():
                 sources[directory] = None
             if name.startswith("__editable__") and name.endswith(".py"):
-                sources.update(dict.fromkeys(map(_module_path, _mapping(_text(root / entry.path)))))
+                sources.update(dict.fromkeys(map(_module_path, _mapping(text_of(root / entry.path)))))
         if sources:
             yield Editable(distribution=distribution.path, sources=tuple(sources))
     for path, path_file in path_files.items():
@@ -333,7 +318,7 @@ def _library_directories(environ: Mapping[str, str]) -> tuple[str, ...]:
     directories = [*environ.get("LD_LIBRARY_PATH", "").split(":"), "/lib", "/usr/lib", "/lib64", "/usr/lib64"]
     directories.append("/usr/local/lib")
     for below in _listed("/etc/ld.so.conf.d"):
-        directories += [line.strip() for line in _text(Path(below.path)).splitlines() if line.startswith("/")]
+        directories += [line.strip() for line in text_of(Path(below.path)).splitlines() if line.startswith("/")]
     directories += [
         entry.path for base in ("/lib", "/usr/lib") for entry in _listed(base) if entry.name.endswith("-gnu")
     ]
@@ -361,25 +346,3 @@ def _kind(path: str) -> str:
         return "directory" if stat.S_ISDIR(os.stat(path).st_mode) else "file"
     except (OSError, ValueError):
         return ""
-
-
-def _head(path: Path, size: int = 8192) -> bytes:
-    try:
-        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return b""
-    try:
-        return os.read(file, size) if stat.S_ISREG(os.fstat(file).st_mode) else b""
-    except OSError:
-        return b""
-    finally:
-        os.close(file)
-
-
-def _lines(path: Path) -> list[str]:
-    """The lines as python reads them in text mode; `str.splitlines` also splits at characters that a path may have."""
-    return re.split(r"\r\n|\r|\n", _text(path))
-
-
-def _text(path: Path) -> str:
-    return _head(path, _MAX_TEXT).decode("utf-8-sig", "replace")

@@ -141,7 +141,7 @@ def test_every_kind_of_finding_has_a_case_within_its_level() -> None:
     assert len(levels) == len(CHECKS)
     seen = {(expected[0], expected[1]) for case in CASES for expected in case.expected}
     elsewhere = {"interrupted-transaction", "yanked-version", "tolerated-archive"}  # tried by whole commands
-    elsewhere |= {"rewritten-prefix", "lock-missing", "lock-extra", "lock-other"}
+    elsewhere |= {"lock-missing", "lock-extra", "lock-other"}
     elsewhere |= {"no-file-locks", "project-status"}  # a test of their own
     if not IS_HASHED_AS_3_12:
         elsewhere |= {"stale-bytecode"}
@@ -150,6 +150,16 @@ def test_every_kind_of_finding_has_a_case_within_its_level() -> None:
         assert LEVELS.index(level) >= LEVELS.index(levels[name]), f"{name} is worse than its table says"
     for name, worst in levels.items():
         assert name in elsewhere or (name, worst) in seen, f"no case shows {name} as {worst}"
+
+
+def test_entry_points_of_a_start_file_replace_the_lines_of_its_pth(tmp_path: Path) -> None:
+    """Python 3.15 reads `.start` files (PEP 829), and no `import` line of a `.pth` of the same name."""
+    made = PrefixBuilder(tmp_path / "env", python="3.15.0")
+    site = "lib/python3.15/site-packages"
+    files = {f"{site}/a.start": b"# PEP 829\nos.path:exists\n", f"{site}/a.pth": b"import socket; socket.socket()\n"}
+    made.conda("a", "1", files | {f"{site}/b.start": b"b:run\n", f"{site}/b.py": b"def run(): ...\n"})
+    found = {(each.path, each.level) for each in examined(made).findings if each.id == "pth-runs-code"}
+    assert found == {(f"{site}/a.start", "warning"), (f"{site}/b.start", "info")}
 
 
 def test_a_file_system_without_locks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
