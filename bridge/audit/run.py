@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -15,27 +13,25 @@ from bridge import prefix as prefixes
 from bridge.audit.checks import CHECKS, Check
 from bridge.audit.dependencies import importable, prefix_records
 from bridge.audit.finding import LEVELS, Finding, Report, Source
-from bridge.audit.look import caches, inspect, observe
+from bridge.audit.look import caches, inspect
 from bridge.audit.look.embedded import read_embedded
 from bridge.audit.look.inspection import CacheEvidence, Drift, EmbeddedPrefix
 from bridge.audit.look.observation import Observation
-from bridge.audit.look.path_table import PathTable, path_table_of
-from bridge.audit.look.tree import Tree, read_tree
 from bridge.audit.policy import is_same_version
+from bridge.audit.reading import RunningAudit, start
 from bridge.audit.view import View, make_view
 from bridge.cache.cautions import CautionStore
 from bridge.errors import UsageError
 from bridge.model import IndexFile, PrefixState
 from bridge.paths import EMPTY_SHA256
-from bridge.prefix.claims import Claims, claims_of
-from bridge.prefix.processes import processors
+from bridge.prefix.claims import Claims
 from bridge.transaction.waiting import pending
 from converters.deferred import replace
 from converters.names import NameMap
 from converters.projects import canonicalize_name
 from converters.target import Target
 
-__all__ = ["RunningAudit", "audit", "judge", "ordered", "start"]
+__all__ = ["audit", "embedded_prefixes", "judge", "ordered", "report"]
 
 
 class StatusPort(Protocol):
@@ -73,101 +69,74 @@ def audit(
     """Read, hash and judge the environment at `prefix`, including an interrupted transaction.
 
     Takes no lock; the caller holds one where others may change the prefix. The parameters are those of `start` and of
-    `RunningAudit.report`. Raises `UsageError` (`not-an-environment`) and `FaultError` (a directory cannot be read).
+    `report`. Raises `UsageError` (`not-an-environment`) and `FaultError` (a directory cannot be read).
     """
     with start(prefix, jobs=jobs) as running:
-        return running.report(target, names, environ=environ, cache=cache, watched=watched, index=index)
+        return report(running, target, names, environ=environ, cache=cache, watched=watched, index=index)
 
 
-class RunningAudit:
-    """An audit whose files are being read by other processes."""
-
-    def __init__(self, state: PrefixState, claims: Claims, observation: observe.RunningObservation) -> None:
-        self.state = state
-        self._claims = claims
-        self._observation = observation
-
-    def embedded_prefixes(self) -> Mapping[str, EmbeddedPrefix]:
-        """Wait for the files; return path → the prefix in it, if that is wrong. Runs no checks."""
-        observed, _, _ = self._observation.results()
-        return read_embedded(self.state.prefix, self._claims, observed, inspect.scripts_of(self.state.prefix, observed))
-
-    def report(
-        self,
-        target: Target,
-        names: NameMap,
-        *,
-        environ: Mapping[str, str] | None = None,
-        cache: Path | None = None,
-        watched: set[str] | None = None,
-        index: IndexPort | None = None,
-        others: Sequence[Check] = (),
-        drift: tuple[Drift, ...] = (),
-    ) -> Report:
-        """Wait for the files and run the checks.
-
-        :param environ: variables that locate the user's site directory, PYTHONPATH and the caches of installers;
-            `None`: these are not read.
-        :param cache: bridge's own cache, searched like those of other installers.
-        :param watched: receives the paths outside the prefix that the report depends on; emptied if caches were
-            searched, because those change at any time.
-        :param index: reports yanked versions and the status of projects; `None`: these are not checked.
-        :param others: checks of other distributions, which run after bridge's.
-        :param drift: how the environment differs from a lock.
-        """
-        state = self.state
-        identifier = pending(state.prefix)
-        interrupted = identifier and f"transaction {identifier} was interrupted, and neither finished nor undone"
-        records = prefix_records(state, target, names, self._claims)
-        sites = prefixes.site_directories(state.prefix, state.site_packages)
-        yanked = _yanked(state, index) if index is not None else {}
-        statuses = _statuses(state, index) if index is not None else {}
-        observed, binaries, stale = self._observation.results()
-        inspection = inspect.inspect(state, observed, sites, environ or {}, binaries)
-        embedded = read_embedded(state.prefix, self._claims, observed, inspection.scripts)
-        inspection = replace(
-            inspection,
-            yanked=yanked,
-            statuses=statuses,
-            drift=drift,
-            stale_bytecode=stale,
-            embedded=embedded,
-            archives=_archives(state, cache) if cache is not None else {},
-        )
-        view = make_view(records, observed, interrupted, inspection)
-        roots = caches.cache_roots(state.prefix, environ, cache) if environ is not None else ()
-        evidence = _search_caches(view, roots)
-        if watched is not None:
-            watched |= {*inspection.outside, *inspection.surroundings.looked_at, *_absolute_targets(observed)}
-            watched |= {*inspection.settings.named, *(each.interpreter for each in inspection.kernels.values())}
-            watched |= {real for real in inspection.interpreters.values() if real}
-            watched |= {each.prefix for each in embedded.values() if not each.is_here}
-        if evidence is not None:
-            if watched is not None:
-                watched.clear()
-            view = make_view(records, observed, interrupted, replace(inspection, caches=evidence))
-        return judge(view, others)
+def embedded_prefixes(running: RunningAudit) -> Mapping[str, EmbeddedPrefix]:
+    """Wait for the files; return path → the prefix in it, if that is wrong. Runs no checks."""
+    state = running.state
+    observed, _, _ = running.observation.results()
+    return read_embedded(state.prefix, running.claims, observed, inspect.scripts_of(state.prefix, observed))
 
 
-@contextmanager
-def start(prefix: Path, *, tree: Tree | None = None, jobs: int | None = None) -> Iterator[RunningAudit]:
-    """Read the records of the environment at `prefix`, and start to read its files.
+def report(
+    running: RunningAudit,
+    target: Target,
+    names: NameMap,
+    *,
+    environ: Mapping[str, str] | None = None,
+    cache: Path | None = None,
+    watched: set[str] | None = None,
+    index: IndexPort | None = None,
+    others: Sequence[Check] = (),
+    drift: tuple[Drift, ...] = (),
+) -> Report:
+    """Wait for the files and run the checks.
 
-    :param tree: its paths, if they were read before.
-    :param jobs: processes that read; `None`: one for each processor.
-    Raises as `audit`. With `report`, takes about the time of hashing the owned files.
+    :param environ: variables that locate the user's site directory, PYTHONPATH and the caches of installers;
+        `None`: these are not read.
+    :param cache: bridge's own cache, searched like those of other installers.
+    :param watched: receives the paths outside the prefix that the report depends on; emptied if caches were
+        searched, because those change at any time.
+    :param index: reports yanked versions and the status of projects; `None`: these are not checked.
+    :param others: checks of other distributions, which run after bridge's.
+    :param drift: how the environment differs from a lock.
     """
-    jobs = jobs or processors()
-    tables: list[PathTable] = []
-
-    def read_paths() -> None:
-        tables.append(path_table_of(tree or read_tree(os.path.abspath(prefix), jobs)))
-
-    state = prefixes.require(prefix, jobs=jobs, meanwhile=read_paths)
-    claims = claims_of(state)
-    numpy = frozenset(_built_on_numpy(state, claims))
-    with observe.start(state, claims, table=tables[0] if tables else None, numpy=numpy, jobs=jobs) as observation:
-        yield RunningAudit(state, claims, observation)
+    state, claims = running.state, running.claims
+    identifier = pending(state.prefix)
+    interrupted = identifier and f"transaction {identifier} was interrupted, and neither finished nor undone"
+    records = prefix_records(state, target, names, claims)
+    sites = prefixes.site_directories(state.prefix, state.site_packages)
+    yanked = _yanked(state, index) if index is not None else {}
+    statuses = _statuses(state, index) if index is not None else {}
+    observed, binaries, stale = running.observation.results(frozenset(_built_on_numpy(state, claims)))
+    inspection = inspect.inspect(state, observed, sites, environ or {}, binaries)
+    embedded = read_embedded(state.prefix, claims, observed, inspection.scripts)
+    inspection = replace(
+        inspection,
+        yanked=yanked,
+        statuses=statuses,
+        drift=drift,
+        stale_bytecode=stale,
+        embedded=embedded,
+        archives=_archives(state, cache) if cache is not None else {},
+    )
+    view = make_view(records, observed, interrupted, inspection)
+    roots = caches.cache_roots(state.prefix, environ, cache) if environ is not None else ()
+    evidence = _search_caches(view, roots)
+    if watched is not None:
+        watched |= {*inspection.outside, *inspection.surroundings.looked_at, *_absolute_targets(observed)}
+        watched |= {*inspection.settings.named, *(each.interpreter for each in inspection.kernels.values())}
+        watched |= {real for real in inspection.interpreters.values() if real}
+        watched |= {each.prefix for each in embedded.values() if not each.is_here}
+    if evidence is not None:
+        if watched is not None:
+            watched.clear()
+        view = make_view(records, observed, interrupted, replace(inspection, caches=evidence))
+    return judge(view, others)
 
 
 def _archives(state: PrefixState, cache: Path) -> dict[str, tuple[tuple[str, str, str], ...]]:

@@ -19,7 +19,8 @@ from typing import Any
 
 from bridge import fs
 from bridge.audit.look.inspection import EmbeddedPrefix
-from bridge.audit.run import start
+from bridge.audit.reading import start
+from bridge.audit.run import embedded_prefixes
 from bridge.errors import UnsafeInputError
 from bridge.fs import Tree
 from bridge.install.record_text import record_bytes, record_hash
@@ -70,7 +71,7 @@ class Relocation:
 def look(prefix: Path) -> Mapping[str, EmbeddedPrefix]:
     """Return path → the prefix in it, if that is not the right one. Reads the environment as an audit does."""
     with start(prefix) as running:
-        return running.embedded_prefixes()
+        return embedded_prefixes(running)
 
 
 def relocate(state: PrefixState, placed: Mapping[str, EmbeddedPrefix], *, without: Collection[str] = ()) -> Relocation:

@@ -114,12 +114,12 @@ class ClaimTable(Mapping[str, tuple[Claim, ...]]):
         number = self._numbers.get(path)
         return None if number is None else self._owners[bisect_right(self._starts, number) - 1]
 
-    def hashed(self) -> Mapping[str, None]:
-        """The paths for which some record promises a sha256, in order."""
-        paths: dict[str, None] = {}
+    def hashed(self) -> Mapping[str, int]:
+        """The paths for which some record promises a sha256, in order, and the size that the last one promises."""
+        sizes: dict[str, int] = {}
         for entries in self._entries:
-            paths.update(dict.fromkeys(entries.hashed()))
-        return paths
+            sizes.update(entries.hashed())
+        return sizes
 
     def is_kept(self, path: str, digest: bytes) -> bool:
         """Whether every claim on a path is of a plain file with this digest."""

@@ -100,12 +100,13 @@ class Entries(Sequence[Entry]):
         """The promised sha256 of a row that is not odd."""
         return None if row in self.bare else self.digests[row * _WIDTH : row * _WIDTH + _WIDTH]
 
-    def hashed(self) -> Iterable[str]:
-        """The paths for which some sha256 is promised: that of the file, or of a link's target."""
+    def hashed(self) -> Iterable[tuple[str, int]]:
+        """The paths for which some sha256 is promised (that of the file, or of a link's target), with their sizes."""
+        pairs = zip(self.paths, self.sizes, strict=True)
         if not self.bare and not self.odd:
-            return self.paths
+            return pairs
         without = self.bare | {row for row, entry in self.odd.items() if not _is_hashed(entry)}
-        return (path for row, path in enumerate(self.paths) if row not in without)
+        return (pair for row, pair in enumerate(pairs) if row not in without)
 
     def changed(self) -> Iterator[str]:
         """The files with another sha256 in their archive: the prefix was written into them."""

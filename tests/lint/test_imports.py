@@ -39,6 +39,9 @@ TREES = {"tree", "self._tree", "self._old", "self._prefix", "prefix", "new", "re
 LATE = {
     ("bridge/__main__", "bridge"): "the command line comes after PYTHONPATH was moved to the end of sys.path",
     ("bridge/conda_plugin/", ""): "conda imports its plugins at each start",
+    ("bridge/audit/look/binaries", "elftools"): "ELF as linkers make it needs no library",
+    ("bridge/audit/look/binaries", "macholib"): "for macOS only",
+    ("bridge/audit/look/binaries", "pefile"): "for Windows only",
     ("bridge/audit/report/sbom", "bridge.audit.report.cyclonedx_bill"): "of the extra `sbom`",
     ("bridge/audit/report/sbom", "bridge.audit.report.spdx_bill"): "of the extra `sbom`",
     ("bridge/convert/workers", "distributed"): "of the extra `dask`",

@@ -1,7 +1,7 @@
 """Read programs and shared libraries: their platform, the libraries they need, and their search path.
 
 ELF by pyelftools, Mach-O by macholib, PE by pefile; only what the loader reads is read. pyelftools takes 50 µs for an
-entry of a table, so tables of fixed records are unpacked with `struct`.
+entry of a table, so tables of fixed records are unpacked with `struct`. The three are imported where a file needs them.
 """
 
 from __future__ import annotations
@@ -13,16 +13,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO
-
-import pefile
-from elftools.common.utils import struct_parse
-from elftools.elf.structs import ELFStructs
-from macholib import mach_o
-from macholib.MachO import MachO
+from typing import TYPE_CHECKING, BinaryIO
 
 from bridge.audit.look.inspection import Binary, Format
 from converters.deferred import regex, replace
+
+if TYPE_CHECKING:
+    from elftools.elf.structs import ELFStructs
 
 __all__ = ["is_binary_name", "may_be_binary", "read_binary"]
 
@@ -97,6 +94,8 @@ def _guarded(kind: Format, read: Callable[[BinaryIO], Binary], stream: BinaryIO)
 @cache
 def _structs(is_little: bool, word: int) -> ELFStructs:
     """Pyelftools' description of the tables; making it takes longer than reading a file."""
+    from elftools.elf.structs import ELFStructs
+
     structs = ELFStructs(little_endian=is_little, elfclass=word)
     structs.create_basic_structs()
     structs.create_advanced_structs()
@@ -140,6 +139,8 @@ def _segments(stream: BinaryIO, order: str, is_64: bool) -> _Segments | None:
 
 
 def _parsed_segments(stream: BinaryIO, is_little: bool, is_64: bool) -> _Segments:
+    from elftools.common.utils import struct_parse
+
     structs = _structs(is_little, 64 if is_64 else 32)
     header = struct_parse(structs.Elf_Ehdr, stream, stream_pos=0)
     machine = _ELF_MACHINES.get(header["e_machine"], str(header["e_machine"]))
@@ -275,6 +276,9 @@ def _glibc(versions: Iterable[tuple[str, tuple[bytes, ...]]]) -> tuple[int, int]
 
 
 def _read_macho(stream: BinaryIO) -> Binary:
+    from macholib import mach_o
+    from macholib.MachO import MachO
+
     class Opened(MachO):  # type: ignore[misc]
         """MachO of an open file: macholib itself opens a path."""
 
@@ -308,6 +312,8 @@ def _read_macho(stream: BinaryIO) -> Binary:
 
 
 def _read_pe(stream: BinaryIO) -> Binary:
+    import pefile
+
     binary = pefile.PE(data=stream.read(64 << 20), fast_load=True)
     with contextlib.closing(binary):
         directory = pefile.DIRECTORY_ENTRY

@@ -11,13 +11,15 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
+from typing import TypeVar
 
 from bridge.audit.look import bytecode
 from bridge.audit.look.binaries import read_binary
 from bridge.audit.look.inspection import Binary
 from bridge.audit.look.observation import Observation, Observed, kind_of
 from bridge.audit.look.path_table import PathTable, path_table_of
-from bridge.audit.look.tree import read_tree
+from bridge.audit.look.tree import Tree, read_tree
 from bridge.errors import FaultError
 from bridge.fs.tree import check_content
 from bridge.model import Fingerprint, PrefixState
@@ -33,12 +35,12 @@ _BINARIES = 32  # programs and libraries of one task
 _CACHES = 1024  # files of bytecode of one task
 _MANY = 8  # tasks from which forking pays
 
-_FORMAT = 0o170000  # the mask of `stat.S_IFMT`
+_LINKED = {errno.ELOOP, errno.EMLINK}  # how systems refuse to open a link with O_NOFOLLOW
 # Without O_NONBLOCK, opening a pipe that nobody writes to never returns.
 _OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
+T = TypeVar("T")
 Digest = tuple[str | None, str]  # the sha256, or why there is none
-Answers = tuple[list[tuple[str, Digest]], list[tuple[str, Binary]], list[str]]
 
 
 def observe(state: PrefixState, claims: Claims | None = None, *, jobs: int | None = None) -> Observation:
@@ -49,7 +51,8 @@ def observe(state: PrefixState, claims: Claims | None = None, *, jobs: int | Non
     :param jobs: processes that read; `None`: one for each processor.
     Raises `FaultError` (`prefix-unreadable`) where a directory cannot be listed.
     """
-    with start(state, claims or claims_of(state), jobs=jobs) as running:
+    tree = read_tree(str(state.prefix), jobs)
+    with start(state, claims or claims_of(state), tree, jobs=jobs) as running:
         return running.results()[0]
 
 
@@ -58,76 +61,82 @@ class RunningObservation:
 
     def __init__(
         self,
+        state: PrefixState,
         root: int,
         claims: ClaimTable,
         table: PathTable,
-        linked: Mapping[str, tuple[os.stat_result, str]],
-        running: Spread[Answers],
+        hashing: Spread[list[tuple[str, Digest]]],
+        jobs: int,
     ) -> None:
+        self._state = state
         self._root = root
         self._claims = claims
         self._table = table
-        self._linked = linked
-        self._running = running
+        self._hashing = hashing
+        self._jobs = jobs
 
-    def results(self) -> tuple[Observation, dict[str, Binary], tuple[str, ...]]:
-        """Wait for the observation, for path → the program or library there, and for the stale bytecode."""
+    def results(self, numpy: frozenset[str] = frozenset()) -> tuple[Observation, dict[str, Binary], tuple[str, ...]]:
+        """Wait for the observation, for path → the program or library there, and for the stale bytecode.
+
+        :param numpy: the paths of extension modules that may use numpy's C API.
+        """
         table = self._table
+        binaries, stale = self._programs(numpy)
+        linked = _through_links(self._root, self._state, self._claims, table.rows)
         links = [path for path in table.other if stat.S_ISLNK(table.modes[table.rows[path]])]
         targets = {path: _followed(self._root, path) for path in links}
-        answers = self._running.results()
-        digests = {path: digest for pairs, _, _ in answers for path, digest in pairs}
+        digests = {path: digest for pairs in self._hashing.results() for path, digest in pairs}
         noted = {}
         for path in sorted({*table.other, *digests}.intersection(table.rows), key=table.rows.__getitem__):
             row = table.rows[path]
             mode, size, count = table.modes[row], table.sizes[row], table.links[row]
             if not stat.S_ISDIR(mode) or path in digests:
                 noted[path] = _observed(mode, size, count, digests.get(path), targets.get(path))
-        for path, (status, real) in self._linked.items():
+        for path, (status, real) in linked.items():
             target = _followed(self._root, path) if stat.S_ISLNK(status.st_mode) else None
-            noted[path] = _observed(status.st_mode, status.st_size, status.st_nlink, digests.get(path), target, real)
-        binaries = {path: binary for _, pairs, _ in answers for path, binary in pairs}
-        ordered = {path: binaries[path] for path in table.binaries if path in binaries}
-        stale = tuple(sorted(path for _, _, paths in answers for path in paths))
-        return Observation(table, self._claims, noted), ordered, stale
+            digest = digests.get(path) or self._as_promised(path, status)
+            noted[path] = _observed(status.st_mode, status.st_size, status.st_nlink, digest, target, real)
+        return Observation(table, self._claims, noted), binaries, stale
+
+    def _as_promised(self, path: str, status: os.stat_result) -> Digest | None:
+        """The digest of a file that does not differ from its claims."""
+        return (self._claims.promise(path), "") if stat.S_ISREG(status.st_mode) else None
+
+    def _programs(self, numpy: frozenset[str]) -> tuple[dict[str, Binary], tuple[str, ...]]:
+        """Path → the program or library there, and the stale bytecode."""
+        binaries = [*_batched(self._table.binaries, _BINARIES)]
+        caches = [*_batched(bytecode.caches_of(self._state.python, self._table.rows), _CACHES)]
+
+        def read(number: int) -> tuple[list[tuple[str, Binary]], list[str]]:
+            if number < len(binaries):
+                return list(_binaries(self._state, binaries[number], numpy)), []
+            return [], list(bytecode.stale(self._root, caches[number - len(binaries)]))
+
+        count = len(binaries) + len(caches)
+        with spread(read, count, self._jobs if count >= _MANY else 1) as reading:
+            answers = reading.results()
+        found = {path: binary for pairs, _ in answers for path, binary in pairs}
+        return found, tuple(sorted(path for _, paths in answers for path in paths))
 
 
 @contextmanager
-def start(
-    state: PrefixState,
-    claims: Claims,
-    *,
-    table: PathTable | None = None,
-    numpy: frozenset[str] = frozenset(),
-    jobs: int | None = None,
-) -> Iterator[RunningObservation]:
+def start(state: PrefixState, claims: Claims, tree: Tree, *, jobs: int | None = None) -> Iterator[RunningObservation]:
     """Start an observation; the contract is that of `observe`.
 
-    :param table: the paths of the prefix, if they were read before.
-    :param numpy: the paths of extension modules that may use numpy's C API.
+    :param tree: the paths of the prefix, read before.
     """
     jobs = jobs or processors()
-    if table is None:
-        table = path_table_of(read_tree(str(state.prefix), jobs))
     root = _open_root(state)
     try:
-        linked = _through_links(root, state, claims.by_path, table.rows)
-        files = [*_hashing(claims.by_path, table, linked)]
-        binaries = [*_batched(table.binaries, _BINARIES)]
-        caches = [*_batched(bytecode.caches_of(state.python, table.rows), _CACHES)]
-        hasher = _Hasher(root, claims.by_path, table)
+        files = _hashing(claims.by_path)
+        hasher = _Hasher(root, claims.by_path)
 
-        def run(number: int) -> Answers:
-            if number < len(files):
-                return list(hasher.differing(files[number])), [], []
-            number -= len(files)
-            if number < len(binaries):
-                return [], list(_binaries(state, binaries[number], numpy)), []
-            return [], [], list(bytecode.stale(root, caches[number - len(binaries)]))
+        def run(number: int) -> list[tuple[str, Digest]]:
+            return list(hasher.differing(files[number]))
 
-        count = len(files) + len(binaries) + len(caches)
-        with spread(run, count, jobs if count >= _MANY else 1) as running:
-            yield RunningObservation(root, claims.by_path, table, linked, running)
+        with spread(run, len(files), jobs if len(files) >= _MANY else 1) as hashing:
+            # Everything that hashing does not need is made while others hash.
+            yield RunningObservation(state, root, claims.by_path, path_table_of(tree), hashing, jobs)
     finally:
         os.close(root)
 
@@ -166,78 +175,87 @@ def _through_links(
 # --- tasks ------------------------------------------------------------------------------------------------------------
 
 
-def _hashing(claims: ClaimTable, table: PathTable, linked: Mapping[str, object]) -> list[Sequence[str]]:
-    """The paths to hash, in tasks. Each large file is a task of its own; the largest come first."""
-    wanted: Mapping[str, None] = claims.hashed()
-    if not wanted.keys() <= table.rows.keys():
-        wanted = dict.fromkeys(path for path in wanted if path in table.rows or path in linked)
-    large: dict[str, int] = {}
-    if max(table.sizes, default=0) > _BIG:
-        large = {path: -size for path, size in zip(table.rows, table.sizes, strict=True) if size > _BIG}
-    first = sorted((path for path in large if path in claims), key=large.__getitem__)
-    tasks = [[path] for path in first if path in wanted]
-    return [*tasks, *_batched([path for path in wanted if path not in large], _BATCH)]
+def _hashing(claims: ClaimTable) -> list[Sequence[tuple[str, int]]]:
+    """The paths to hash and their promised sizes, in tasks. Each large file is a task; the largest come first."""
+    wanted = claims.hashed()
+    small = list(wanted.items())
+    large = [pair for pair in small if pair[1] > _BIG]
+    if large:
+        large.sort(key=itemgetter(1), reverse=True)
+        small = [pair for pair in small if pair[1] <= _BIG]
+    return [*([pair] for pair in large), *_batched(small, _BATCH)]
 
 
-def _batched(paths: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    return (paths[start : start + size] for start in range(0, len(paths), size))
+def _batched(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 class _Hasher:
     """Hashes files, and skips those that are what every claim on them promises."""
 
-    def __init__(self, root: int, claims: ClaimTable, table: PathTable) -> None:
+    def __init__(self, root: int, claims: ClaimTable) -> None:
         self._root = root
-        self._claims = claims
-        self._rows, self._modes, self._sizes = table.rows, table.modes, table.sizes
+        self._is_kept = claims.is_kept
         self._buffer = memoryview(bytearray(_BLOCK))
         self._buffers = [self._buffer]
 
-    def differing(self, paths: Iterable[str]) -> Iterator[tuple[str, Digest]]:
-        for path in paths:
-            row = self._rows.get(path)
+    def differing(self, files: Iterable[tuple[str, int]]) -> Iterator[tuple[str, Digest]]:
+        """The files that differ from a claim, those that cannot be read, and links.
+
+        :param files: paths and promised sizes.
+        """
+        buffer, buffers, root, is_kept = self._buffer, self._buffers, self._root, self._is_kept
+        for path, size in files:
             try:
-                if row is not None and self._modes[row] & _FORMAT == stat.S_IFREG:
-                    digest = self._file(path, self._sizes[row])
-                    if not self._claims.is_kept(path, digest):
-                        yield path, (digest.hex(), "")
-                else:
-                    yield path, self._other(path)
+                file = os.open(path, _OPEN | os.O_NOFOLLOW, dir_fd=root)
+                try:
+                    # What has the promised size and digest is as promised; everything else is looked at closely.
+                    read = os.readv(file, buffers)
+                    if read == size < _BLOCK and is_kept(path, hashlib.sha256(buffer[:read]).digest()):
+                        continue
+                    digest = self._digest(file, read)
+                finally:
+                    os.close(file)
+                if digest is None or not is_kept(path, digest):
+                    yield path, _answer(digest)
             except OSError as error:
-                yield path, (None, f"it cannot be read: {error.strerror}")
+                yield path, self._other(path, error)
 
-    def _file(self, path: str, size: int) -> bytes:
-        """The digest of a path that was a file of this size."""
-        # It may have become a link since, to a device without an end.
-        file = os.open(path, _OPEN | os.O_NOFOLLOW, dir_fd=self._root)
+    def _other(self, path: str, error: OSError) -> Digest:
+        """The digest of the file that a link points to, or why a file cannot be read."""
         try:
-            read = os.readv(file, self._buffers)
-            if read == size < _BLOCK:
-                return hashlib.sha256(self._buffer[:size]).digest()
-            check_content(os.fstat(file))
-            return self._digest(file, read)
-        finally:
-            os.close(file)
+            if error.errno not in _LINKED:
+                raise error
+            file = os.open(path, _OPEN, dir_fd=self._root)
+            try:
+                return _answer(self._digest(file, None))
+            finally:
+                os.close(file)
+        except IsADirectoryError:
+            return _answer(None)
+        except OSError as final:
+            return None, f"it cannot be read: {final.strerror}"
 
-    def _other(self, path: str) -> Digest:
-        """The digest of the file that a link points to, or of a file below a linked directory."""
-        file = os.open(path, _OPEN, dir_fd=self._root)
-        try:
-            status = os.fstat(file)
-            if not stat.S_ISREG(status.st_mode):
-                return None, "it is not a regular file"
-            check_content(status)
-            return self._digest(file, os.readv(file, self._buffers)).hex(), ""
-        finally:
-            os.close(file)
+    def _digest(self, file: int, size: int | None) -> bytes | None:
+        """The digest of an open file; `None`: it is not a regular file.
 
-    def _digest(self, file: int, size: int) -> bytes:
-        """:param size: bytes that are in the buffer already."""
+        :param size: bytes that are in the buffer already; `None`: nothing was read.
+        """
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        check_content(status)
         digest = hashlib.sha256()
+        if size is None:
+            size = os.readv(file, self._buffers)
         while size:
             digest.update(self._buffer[:size])
             size = os.readv(file, self._buffers)
         return digest.digest()
+
+
+def _answer(digest: bytes | None) -> Digest:
+    return (None, "it is not a regular file") if digest is None else (digest.hex(), "")
 
 
 def _binaries(state: PrefixState, paths: Iterable[str], numpy: frozenset[str]) -> Iterator[tuple[str, Binary]]:

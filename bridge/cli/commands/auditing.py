@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import field
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +14,7 @@ from bridge import __version__, prefix
 from bridge.audit.finding import INTERRUPTED, LEVELS, Level, Report
 from bridge.audit.report_cache import ReportCache
 from bridge.cli.session import Session
-from bridge.errors import BridgeError, UsageError, did_you_mean
+from bridge.errors import UsageError, did_you_mean
 from bridge.fetch.urls import local_path
 from bridge.fs import publish_file
 from bridge.paths import NAMES_FILE, quoted
@@ -286,26 +285,26 @@ def audit(path: Path, session: Session, request: AuditRequest) -> Report:
         memory = ReportCache(session.settings.cache_dir / "audit", path, _circumstances(session, request.others))
 
         def prepare() -> None:
-            import bridge.audit.run  # noqa: F401 - a kept report needs none of it
-
-            with suppress(BridgeError):  # Reported where it is used.
-                session.target  # noqa: B018 - a cached property
+            import bridge.audit.reading  # noqa: F401 - a kept report needs none of it
 
         if not pending_in(path):
             if request.is_fresh or not request.is_kept:
                 memory.look(prepare)
             elif (remembered := memory.recall(prepare)) is not None:
                 return remembered
-        from bridge.audit.run import start
-        from bridge.cli.targets import audited_target
+        from bridge.audit.reading import start
 
-        # Names and target are determined while other processes read the files.
         with start(path, tree=memory.tree) as running:
+            # Most modules are imported, and names and target determined, while other processes read the files.
+            from bridge.audit.run import report as report_of
+            from bridge.cli.targets import audited_target
+
             urls = session.channel_urls(running.state)
             names = session.names(urls, running.state)
             watched = {str(Path(folder) / NAMES_FILE) for url in urls if (folder := local_path(url))}
             watched |= {session.settings.name_map} if session.settings.name_map else set()
-            report = running.report(
+            report = report_of(
+                running,
                 audited_target(session.settings, session.target),
                 names,
                 environ=os.environ,

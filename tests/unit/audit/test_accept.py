@@ -17,7 +17,8 @@ from bridge.audit.checks import CHECKS
 from bridge.audit.checks.choice import AFTER, choose, plugins, theme_of
 from bridge.audit.elsewhere import GROUP
 from bridge.audit.finding import Finding, Report
-from bridge.audit.run import start
+from bridge.audit.reading import start
+from bridge.audit.run import report as report_of
 from bridge.audit.selection import read_filter, restricted
 from bridge.errors import UsageError
 from tests.support.audit_cases import LINUX, NAMES
@@ -139,7 +140,7 @@ def test_a_check_of_another_distribution_runs(tmp_path: Path) -> None:
     made.wheel("old", "0.9")
     others = tuple(plugins([point("YOUNG")]))
     with start(made.root) as running:
-        found = running.report(LINUX, NAMES, others=others)
+        found = report_of(running, LINUX, NAMES, others=others)
     assert [(each.id, each.package) for each in found.findings] == [("young-package", "old")]
     assert "young-package" in choose(("audit_plugin",), others)
 
@@ -148,7 +149,7 @@ def test_a_check_of_another_distribution_that_fails_is_named(tmp_path: Path) -> 
     made = PrefixBuilder(tmp_path / "env")
     others = tuple(plugins([point("BROKEN")]))
     with start(made.root) as running, pytest.raises(UsageError) as caught:
-        running.report(LINUX, NAMES, others=others)
+        report_of(running, LINUX, NAMES, others=others)
     assert caught.value.id == "audit-plugin"
     assert "broken-check" in caught.value.message
     with pytest.raises(UsageError, match="cannot be loaded"):

@@ -1,0 +1,53 @@
+"""Start an audit: read the records of an environment, and let other processes hash its files.
+
+What judges the result is in `bridge.audit.run`, which can be imported while the files are hashed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bridge import prefix as prefixes
+from bridge.audit.look import observe
+from bridge.audit.look.tree import Tree, read_tree
+from bridge.model import PrefixState
+from bridge.prefix.claims import Claims, claims_of
+from bridge.prefix.processes import processors
+from converters.deferred import dataclass
+
+__all__ = ["RunningAudit", "start"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RunningAudit:
+    """An audit whose files are being read by other processes."""
+
+    state: PrefixState
+    claims: Claims
+    observation: observe.RunningObservation
+
+
+@contextmanager
+def start(prefix: Path, *, tree: Tree | None = None, jobs: int | None = None) -> Iterator[RunningAudit]:
+    """Read the records of the environment at `prefix`, and start to read its files.
+
+    :param tree: its paths, if they were read before.
+    :param jobs: processes that read; `None`: one for each processor.
+    Raises `UsageError` (`not-an-environment`) and `FaultError` (a directory cannot be read). With
+    `bridge.audit.run.report`, takes about the time of hashing the owned files.
+    """
+    jobs = jobs or processors()
+    trees = [tree] if tree is not None else []
+
+    def read_paths() -> None:
+        if not trees:
+            trees.append(read_tree(os.path.abspath(prefix), jobs))
+
+    state = prefixes.require(prefix, jobs=jobs, meanwhile=read_paths)
+    read_paths()
+    claims = claims_of(state)
+    with observe.start(state, claims, trees[0], jobs=jobs) as observation:
+        yield RunningAudit(state=state, claims=claims, observation=observation)
