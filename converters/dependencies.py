@@ -17,7 +17,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from converters.deferred import replace
 from converters.errors import UnsafeInputError
-from converters.markers import Place, RequirementLine
+from converters.markers import Place, RequirementLine, notes_on_kernels
 from converters.metadata import CoreMetadata
 from converters.names import NameMap
 from converters.notes import Note
@@ -314,6 +314,7 @@ def dependencies(evaluator: Evaluator, span: Span, names: NameMap) -> Dependenci
     base = evaluator.at(span.places[0])
     places = set(map(evaluator.representative, span.places))
     notes = [*requirements.notes, *_notes_on_extras(requirements, span.places[0])]
+    notes += notes_on_kernels(requirements.lines.all, span.places)
     groups: dict[str, tuple[str, ...]] = {}
     written = {need.project for need in base}
     for extra in requirements.extras:

@@ -32,7 +32,7 @@ _RESERVED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(bin|scripts)/(pythonw?[0-9.]*t?(-config)?|pypy[0-9.]*)(\.exe)?\Z", "python"),
         (r"(bin|scripts)/(2to3|idle|pydoc)[0-9.-]*(\.exe)?\Z", "python"),
         (r"python[0-9a-z._]*\.(exe|dll|pdb|zip)\Z", "python"),
-        (r"(dlls|libs)/", "python on Windows"),
+        (r"dlls/|libs/python[^/]*\Z", "python on Windows"),
         (r"lib/python[0-9.]+t?/", "python; modules belong in purelib or platlib"),
         (r"include/python[0-9.]+t?/", "python; headers belong in the headers scheme"),
         (r"lib/libpython", "python"),

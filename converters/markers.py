@@ -7,7 +7,7 @@ form of marker is covered.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,10 +18,11 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from converters.errors import UnsafeInputError
+from converters.notes import Note
 from converters.projects import canonicalize_name
 from converters.target import Python, Target
 
-__all__ = ["Place", "PythonVersions", "RequirementLine", "microversions"]
+__all__ = ["Place", "PythonVersions", "RequirementLine", "microversions", "notes_on_kernels"]
 
 Minor = tuple[int, int]
 Place = tuple[str, str]
@@ -38,7 +39,7 @@ _MICROVERSION = re.compile(r"[\"'](\d+)\.(\d+)\.(\d+)")
 _MINOR_VERSION = re.compile(r"[\"'](\d+)\.(\d+)(?![.\d])")
 _OF_FULL_VERSION = re.compile(r"\b(python_full_version|implementation_version)\b")
 _OF_MACHINE = ("platform_release", "platform_version")
-_MACHINES = ("0", "9999")  # below and above every kernel version
+_OLDEST, _NEWEST = "0", "9999"  # below and above every kernel version
 _MICROVERSION_TEXT = re.compile(r"\d+\.\d+\.\d+\Z")
 _EXTRA = re.compile(r"\bextra [=!]= \"([^\"]*)\"|\"([^\"]*)\" [=!]= extra\b")
 _QUOTED = re.compile(r"\"[^\"]*\"")
@@ -78,15 +79,21 @@ class RequirementLine:
     def holds(self, place: Place, extra: str = "") -> bool:
         """Return whether the marker is true at `place` with `extra` (normalised), or without an extra.
 
-        Raises `UnsafeInputError` (`requirement-untranslatable`) if the marker depends on the machine's kernel, since a
-        package is made for a platform.
+        The kernel is newer than any that the marker names. Raises `UnsafeInputError` (`requirement-untranslatable`) if
+        the marker has no value.
         """
-        if not self.marker:
-            return True
-        # Ignore what the marker does not read, for more hits in the cache.
+        return not self.marker or _evaluate(*self._read(place, extra))
+
+    def depends_on_kernel(self, place: Place, extra: str = "") -> bool:
+        """Return whether the marker's value at `place` differs between kernels."""
+        is_of_machine = any(name in self.marker for name in _OF_MACHINE)
+        return is_of_machine and len(set(_by_kernel(*self._read(place, extra)).values())) > 1
+
+    def _read(self, place: Place, extra: str) -> tuple[str, Place, str]:
+        """Return the marker, place and extra without what the marker does not read, for more hits in the cache."""
         subdir, python = place
         relevant = (subdir if self.by_platform else "linux-64", python if self.by_python else "3.12.0")
-        return _evaluate(self.marker, relevant, extra if self.by_any_extra or extra in self.extras else "")
+        return self.marker, relevant, extra if self.by_any_extra or extra in self.extras else ""
 
     def outcome(self, place: Place) -> tuple[bool | None, ...]:
         """Return the marker's value without and with each extra; `None`: undecidable."""
@@ -104,18 +111,21 @@ def _evaluate(text: str, place: Place, extra: str) -> bool:
     environment = {**_environment(place), "extra": extra}
     if not any(name in text for name in _OF_MACHINE):
         return _outcome(text, environment)
-    # The kernel is unknown: the value must be the same for extreme versions and for those that the marker names.
-    values = set()
-    for machine in (*_MACHINES, *_LITERAL.findall(text)):
+    values = _by_kernel(text, place, extra)
+    if _NEWEST not in values:
+        raise _undecidable(text, "it compares the version of the kernel with a text that is not one")
+    return values[_NEWEST]
+
+
+@lru_cache(maxsize=4096)
+def _by_kernel(text: str, place: Place, extra: str) -> Mapping[str, bool]:
+    """Return kernel → value of a marker, for extreme versions and for those that the marker names."""
+    environment = {**_environment(place), "extra": extra}
+    values = {}
+    for machine in (_OLDEST, *_LITERAL.findall(text), _NEWEST):
         with suppress(InvalidVersion):  # the literal is a name, and the marker compares versions
-            values.add(_outcome(text, {**environment, **dict.fromkeys(_OF_MACHINE, machine)}))
-    if len(values) > 1:
-        raise UnsafeInputError(
-            "requirement-untranslatable",
-            f"the marker `{text}` depends on the kernel of one machine, and a package is for a platform",
-            hint="install the wheel itself with bridge install, which evaluates the marker on the machine",
-        )
-    return values.pop()
+            values[machine] = _outcome(text, {**environment, **dict.fromkeys(_OF_MACHINE, machine)})
+    return values
 
 
 def _outcome(text: str, environment: dict[str, str]) -> bool:
@@ -159,6 +169,13 @@ def microversions(lines: Iterable[RequirementLine]) -> tuple[str, ...]:
         for major, minor, micro in named:
             boundaries |= {f"{major}.{minor}.{int(micro) + step}" for step in (0, 1)}
     return tuple(sorted(boundaries))
+
+
+def notes_on_kernels(lines: Iterable[RequirementLine], places: Collection[Place]) -> list[Note]:
+    """Say which markers depend on the kernel of one machine, since a package is for a platform."""
+    found = dict.fromkeys(line.marker for line in lines for place in places if line.depends_on_kernel(place))
+    text = "the marker `{}` depends on the kernel: a newer one than any that it names is assumed"
+    return [Note(kind="kernel", text=text.format(marker), detail=f"`{marker}`") for marker in found]
 
 
 @dataclass(frozen=True, slots=True)

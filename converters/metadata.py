@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from converters.deferred import dataclass, regex
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_METADATA", "CoreMetadata", "parse_metadata"]
 
+_NEWEST_METADATA = 2  # major version
+
 MAX_METADATA = 1 << 20  # bytes; real ones stay below 300 kB
 
 # Characters (in UTF-8) at which `str.splitlines` breaks a line and RFC 822 does not, and a field that follows one.
@@ -27,7 +30,8 @@ _HIDDEN_FIELD = regex(b"(?:%s)[!-9;-~]+[ \t]*:" % b"|".join(_SEPARATORS))
 class CoreMetadata:
     """The fields of METADATA that bridge uses. `name` is normalised, `version` is PEP 440's canonical text.
 
-    `is_unread`: the requirements are not known, since they would be those of a build.
+    `is_unread`: the requirements are not known, since they would be those of a build. `repeated`: fields that may occur
+    once and occur several times.
     `requires_dist` holds the requirements as written, in order. `license` is an SPDX expression or a short name.
     `author` is that or the maintainer, with addresses where they are stated (`converters.descriptions.people`).
     """
@@ -46,6 +50,7 @@ class CoreMetadata:
     documentation_url: str | None = None
     author: str | None = None
     is_unread: bool = False
+    repeated: tuple[str, ...] = ()
 
 
 _PLAIN_VERSION = regex(r"(?:0|[1-9][0-9]{0,17})(?:\.(?:0|[1-9][0-9]{0,17}))*")  # canonical as it is
@@ -61,18 +66,20 @@ def parse_metadata(data: bytes, source: str) -> CoreMetadata:
     if len(data) > MAX_METADATA:
         raise UnsafeInputError("limit-size", f"{source}: METADATA is larger than {MAX_METADATA} bytes")
     if any(separator in data for separator in (b"\x00", *_SEPARATORS)) and _has_hidden_field(data):
-        raise UnsafeInputError("metadata-invalid", f"{source}: METADATA has control characters among its fields")
+        problem = "METADATA has control characters among its fields, which hide some from a part of its readers"
+        raise UnsafeInputError("metadata-invalid", f"{source}: {problem}")
     raw, unparsed = read_fields(data)
+    repeated = _take_repeated(raw, unparsed)
     for field in ("name", "version"):
         if field in unparsed or not raw.get(field):
-            problem = "unreadable or repeated" if field in unparsed else "missing"
+            what = "unreadable, or repeated with another value: tools would take it for different packages"
+            problem = what if field in unparsed else "missing"
             raise UnsafeInputError("metadata-invalid", f"{source}: the field {field.title()} is {problem}")
-    if raw.get("metadata_version", "1").split(".")[0] not in {"1", "2"}:
+    major = raw.get("metadata_version", "1").split(".")[0]
+    if major.isdecimal() and int(major[:4]) > _NEWEST_METADATA:
         # The specification: tools must fail if metadata_version has a greater major version than they support.
-        version = raw["metadata_version"][:40]
-        raise UnsafeInputError("metadata-invalid", f"{source}: METADATA of version {version!r} is not supported")
-    if len(set(unparsed.get("requires-python", ()))) == 1:  # repeated, but the same
-        raw["requires_python"] = unparsed.pop("requires-python")[0]
+        problem = f"{source}: METADATA of version {raw['metadata_version'][:40]!r} is not supported"
+        raise UnsafeInputError("metadata-invalid", f"{problem}: its fields may mean other things")
     broken = sorted(set(unparsed) & {"requires-python", "requires-dist", "provides-extra"})
     if broken:
         raise UnsafeInputError("metadata-invalid", f"{source}: unreadable or repeated: {', '.join(broken)}")
@@ -97,7 +104,35 @@ def parse_metadata(data: bytes, source: str) -> CoreMetadata:
         documentation_url=urls.get("documentation"),
         author=author_text(raw.get("author"), raw.get("author_email"))
         or author_text(raw.get("maintainer"), raw.get("maintainer_email")),
+        repeated=repeated,
     )
+
+
+def _take_repeated(raw: RawMetadata, unparsed: dict[str, list[str]]) -> tuple[str, ...]:
+    """Move the first value of repeated fields to `raw`, as pip does; return their names.
+
+    A name or version must have the same meaning each time, since other readers take the last (W64).
+    """
+    taken = []
+    if len(names := unparsed.get("name", [])) > 1 and len(set(map(canonicalize_name, names))) == 1:
+        raw["name"] = names[0]
+        taken.append("name")
+    with suppress(ValueError):  # no version
+        if len(versions := unparsed.get("version", [])) > 1 and len({_comparable(each) for each in versions}) == 1:
+            raw["version"] = versions[0]
+            taken.append("version")
+    if len(pythons := unparsed.get("requires-python", [])) > 1:
+        raw["requires_python"] = pythons[0]
+        taken.append("requires-python")
+    for field in taken:
+        del unparsed[field]
+    return tuple(field.title() for field in taken)
+
+
+def _comparable(version: str) -> Hashable:
+    from packaging.version import Version  # noqa: PLC0415 - for repeated fields only
+
+    return Version(version)
 
 
 def _canonical_version(text: str) -> str:

@@ -8,14 +8,15 @@ from typing import Literal
 __all__ = ["SUMMARIES", "Note", "NoteKind"]
 
 NoteKind = Literal[
-    "incomplete", "extra", "other-extra", "undeclared-extra", "requirement-form", "requires-python", "native", "glibc",
-    "tags", "startup", "top-level", "entry-point", "script", "license", "attestation", "gui", "caution",
+    "incomplete", "extra", "kernel", "other-extra", "undeclared-extra", "requirement-form", "requires-python", "native",
+    "glibc", "tags", "startup", "top-level", "entry-point", "script", "license", "attestation", "gui", "caution",
     "information", "dropped"
 ]  # fmt: skip
 
 SUMMARIES: dict[NoteKind, str] = {
     "incomplete": "some platforms or pythons on which these wheels run have no package",
     "extra": "extras are left out, since no package can state them",
+    "kernel": "markers depend on the kernel of one machine, and a newer one than any that they name is assumed",
     "other-extra": "requirements of extras of source distributions, which are not built to learn them, are left out",
     "undeclared-extra": "extras are required that their projects do not have",
     "requirement-form": "requirements are not valid, and were read in the only way that makes sense",

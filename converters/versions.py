@@ -84,8 +84,10 @@ def to_matchspec(requirement: Requirement, names: NameMap) -> str:
     if requirement.url is not None:
         raise UnsafeInputError(
             "requirement-untranslatable",
-            f"{requirement} requires one file by URL; a conda package can only require names",
-            hint="require that project by name and version, or install the wheel itself with bridge install",
+            f"{requirement} requires one file by URL; a conda package can only require names, and what has that name in"
+            " a channel or index may be somebody else's",
+            hint="install the wheel itself with bridge install, or leave the requirement to yourself:"
+            f" --drop-dependency {requirement.name}",
         )
     project = canonicalize_name(requirement.name)
     if project == "python":

@@ -141,7 +141,7 @@ def check_name(named: WheelName, metadata: CoreMetadata, filename: str) -> None:
     if metadata.name != named.project or Version(metadata.version) != named.version:
         raise UnsafeInputError(
             "wheel-name",
-            f"{filename}: METADATA says {metadata.name} {metadata.version}",
+            f"{filename}: METADATA says {metadata.name} {metadata.version}, so tools take it for different packages",
             context=(f"the file name says {named.project} {named.version}",),
         )
 

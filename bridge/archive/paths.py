@@ -43,9 +43,11 @@ def check_path(path: str, archive: str, name_id: str, limits: Limits, offset: in
     if leaves_tree(path):
         raise refused("path-escape", archive, "the path leaves the tree", member=path, offset=offset)
     if control := find_control(path):  # it could display as another name, or break a record's lines
-        raise refused(name_id, archive, f"the name has the control character {control}", member=path, offset=offset)
+        problem = f"the name has the control character {control}, so it could be shown as another name"
+        raise refused(name_id, archive, problem, member=path, offset=offset)
     if "" in parts or "." in parts:
-        raise refused(name_id, archive, "the name is not a normalised path", member=path, offset=offset)
+        problem = "the name is not a normalised path, so it could hide another member of that path"
+        raise refused(name_id, archive, problem, member=path, offset=offset)
     long = len(path) > limits.name or max(map(len, parts)) > limits.component
     if not long and not path.isascii():
         sizes = [len(part.encode()) for part in parts]

@@ -15,15 +15,19 @@ from bridge.archive.refusal import refused
 __all__ = ["RecordRow", "encode_digest", "read_record"]
 
 # PEP 427: "sha256 or better; specifically, md5, sha1 and sha224 are not permitted".
-_ALGORITHMS = frozenset({"sha256", "sha384", "sha512", "sha3_256", "sha3_384", "sha3_512", "blake2b"})
+_ALGORITHMS = frozenset({"sha256", "sha384", "sha512", "sha3_256", "sha3_384", "sha3_512", "blake2b", "blake2s"})
 
 _BLANK_LINES = 1000
 _SIZE = re.compile(r"[0-9]{1,18}\Z", re.ASCII)
+_NO_SIZE = -1  # of no file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordRow:
-    """One row: algorithm and unpadded urlsafe base64 digest (`None` and `""` without a hash), size in bytes."""
+    """One row: algorithm and unpadded urlsafe base64 digest (`None` and `""` without a hash), size in bytes.
+
+    The size is -1 if the row has a text that is no size: a wrong one.
+    """
 
     algorithm: str | None
     digest: str
@@ -60,15 +64,16 @@ def read_record(
 
     A path has several rows only if they do not contradict each other: equal rows count once, and a row without a hash
     adds nothing. A path with other slashes than its member (`/pkg/a.py`, `./pkg/a.py`, backslashes), as in published
-    wheels, is read as the member's; so is one after a byte order mark. A size may be missing.
+    wheels, is read as the member's; so is one after a byte order mark. A size may be missing or a wrong text, and empty
+    fields may follow.
 
     :param member: RECORD's own name, for errors.
     :param exempt: names whose hash is not looked at: RECORD itself and its signatures.
     :param most: how many paths there can be, to bound the memory: a row without a member is an error anyway.
     :param files: the names of the members.
 
-    Raises `UnsafeInputError`: `record-invalid` (not UTF-8, not three fields, contradictory rows, a malformed hash or
-    size, too many rows), `record-algorithm` (weaker than sha256, or unknown).
+    Raises `UnsafeInputError`: `record-invalid` (not UTF-8, other fields, contradictory rows, a malformed hash, too many
+    rows), `record-algorithm` (weaker than sha256, or unknown).
     """
     rows: dict[str, tuple[RecordRow, ...]] = {}
     reader = csv.reader(io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline=""), strict=True)
@@ -81,7 +86,8 @@ def read_record(
                 continue
             fields = _three(fields, files)  # noqa: PLW2901 - the same row
             if len(fields) != 3:
-                raise refused("record-invalid", archive, f"{line} has {len(fields)} fields, not 3", member=member)
+                problem = f"{line} has {len(fields)} fields, not 3, so readers take different ones for the hash"
+                raise refused("record-invalid", archive, problem, member=member)
             path = fields[0] if fields[0] in files else _with_plain_slashes(fields[0].removeprefix("\ufeff"))
             path = path if path in files else fields[0]
             row = _read_row(fields, archive, path in exempt)
@@ -91,19 +97,21 @@ def read_record(
                 raise refused("record-invalid", archive, problem, member=path)
             rows[path] = known if row in known else (*known, row)
     except csv.Error as error:
-        problem = f"line {reader.line_num} is not CSV: {error}"
+        problem = f"line {reader.line_num} is not CSV ({error}), so readers find different rows"
         raise refused("record-invalid", archive, problem, member=member) from error
     except UnicodeDecodeError as error:
-        raise refused("record-invalid", archive, "not UTF-8", member=member) from error
+        raise refused("record-invalid", archive, "not UTF-8, so readers find different names", member=member) from error
     return rows
 
 
 def _three(fields: list[str], files: Container[str]) -> list[str]:
-    """Return a row with a size, and with the commas of its path where they were written without quotes."""
-    if len(fields) == 2:
-        return [*fields, ""]
+    """Return a row with a hash and a size, and with the commas of its path where they were written without quotes."""
+    if len(fields) < 3:
+        return [*fields, "", ""][:3]
     path = ",".join(fields[:-2])
-    return [path, *fields[-2:]] if len(fields) > 3 and path in files else fields
+    if len(fields) > 3 and path in files:
+        return [path, *fields[-2:]]
+    return fields if any(fields[3:]) else fields[:3]
 
 
 def _with_plain_slashes(path: str) -> str:
@@ -112,17 +120,18 @@ def _with_plain_slashes(path: str) -> str:
 
 
 def _read_row(fields: list[str], archive: str, is_exempt: bool) -> RecordRow:
-    path, hashed, size = fields
+    path, hashed, size = fields[0], fields[1].strip(), fields[2].strip()
     if is_exempt:
         return RecordRow(algorithm=None, digest="", size=None)
-    if size and not _SIZE.match(size):
-        raise refused("record-invalid", archive, "its size in RECORD is not a number", member=path)
     written, separator, digest = hashed.partition("=")
     algorithm = written.lower()
     if hashed and (not separator or not digest):
-        raise refused("record-invalid", archive, "its hash in RECORD is not ALGORITHM=DIGEST", member=path)
+        problem = "its hash in RECORD is not ALGORITHM=DIGEST, so nothing shows whether it was changed"
+        raise refused("record-invalid", archive, problem, member=path)
     if hashed and algorithm not in _ALGORITHMS:
-        known = algorithm in hashlib.algorithms_available
-        problem = f"its hash in RECORD is {algorithm[:32]}, which is {'too weak' if known else 'unknown'}"
-        raise refused("record-algorithm", archive, f"{problem}: sha256 or better is required", member=path)
-    return RecordRow(algorithm=algorithm or None, digest=digest.rstrip("="), size=int(size) if size else None)
+        is_known = algorithm in hashlib.algorithms_available
+        why = "too weak: another file with that hash can be made" if is_known else "unknown, so nothing can be compared"
+        problem = f"its hash in RECORD is {algorithm[:32]}, which is {why}; sha256 or better is required"
+        raise refused("record-algorithm", archive, problem, member=path)
+    stated = (int(size) if _SIZE.match(size) else _NO_SIZE) if size else None
+    return RecordRow(algorithm=algorithm or None, digest=digest.rstrip("="), size=stated)

@@ -19,7 +19,9 @@ __all__ = ["WheelFile", "WheelLayout", "collision", "find_layout", "read_wheel_f
 
 _SCHEMES = frozenset({"purelib", "platlib", "headers", "scripts", "data"})
 _HEADERS = re.compile(r"include/python[0-9]+\.[0-9]+t?/")  # of the headers scheme; then the project's name
-_VERSION = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})\Z", re.ASCII)
+_VERSION = re.compile(r"([0-9]{1,9})((?:\.[0-9]{1,9}){0,8})\Z", re.ASCII)
+_LINE_BREAK = re.compile("\r\n?")
+_FOLD = re.compile(r"\n[ \t]+(?=\S)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,19 +168,13 @@ def read_wheel_file(data: bytes, archive: str, member: str) -> WheelFile:
     except UnicodeDecodeError as error:
         raise refused("metadata-invalid", archive, "not UTF-8", member=member, offset=error.start) from error
     fields: dict[str, list[str]] = {}
-    for line in text.replace("\r\n", "\n").split("\n"):
+    for line in _FOLD.sub(" ", _LINE_BREAK.sub("\n", text)).split("\n"):
         key, separator, value = line.partition(":")
         if separator:
             fields.setdefault(key.strip().lower(), []).append(value.strip())
-    version = _single(fields, "Wheel-Version", archive, member)
-    parsed = _VERSION.match(version)
-    if parsed is None or parsed[1] != "1":
-        problem = f"Wheel-Version is {shown(version)}; bridge installs wheels of version 1"
-        raise refused("metadata-invalid", archive, problem, member=member)
+    cautions = list(_check_version(fields.get("wheel-version", ()), archive, member))
+    version = fields["wheel-version"][0]
     purelib = {value.lower() for value in fields.get("root-is-purelib", ())}
-    cautions = []
-    if parsed[2].strip("0"):
-        cautions.append(Caution(id="wheel-version", path=member, detail=f"Wheel-Version {version} is newer than 1.0"))
     if purelib not in ({"true"}, {"false"}):  # it decides nothing: both places are site-packages
         cautions.append(Caution(id="root-is-purelib", path=member, detail="Root-Is-Purelib is missing or unclear"))
     return WheelFile(
@@ -189,8 +185,21 @@ def read_wheel_file(data: bytes, archive: str, member: str) -> WheelFile:
     )
 
 
-def _single(fields: Mapping[str, list[str]], key: str, archive: str, member: str) -> str:
-    values = fields.get(key.lower(), [])
-    if len(values) != 1:
-        raise refused("metadata-invalid", archive, f"{key} occurs {len(values)} times, not once", member=member)
-    return values[0]
+def _check_version(versions: Sequence[str], archive: str, member: str) -> Iterator[Caution]:
+    """Refuse another major version than 1, also beside a 1, and yield a caution for anything but one `1.0`.
+
+    The specification: an installer fails if the major version is greater than it supports.
+    """
+    if not versions:
+        problem = "it has no Wheel-Version, so the rules for the content are unknown"
+        raise refused("metadata-invalid", archive, problem, member=member)
+    for version in versions:
+        parsed = _VERSION.match(version)
+        if parsed is None or int(parsed[1]) > 1:
+            problem = f"Wheel-Version is {shown(version)}, not 1.0: the rules for the content are unknown"
+            raise refused("metadata-invalid", archive, problem, member=member)
+        if int(parsed[1]) == 0 or parsed[2].strip(".0"):
+            order = "older" if int(parsed[1]) == 0 else "newer"
+            yield Caution(id="wheel-version", path=member, detail=f"Wheel-Version {version} is {order} than 1.0")
+    if versions[1:]:
+        yield Caution(id="wheel-version", path=member, detail=f"Wheel-Version occurs {len(versions)} times")

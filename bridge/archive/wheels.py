@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
@@ -26,6 +26,7 @@ from converters.wheel import check_name, parse_wheel_name
 __all__ = ["WheelManifest", "WheelMember", "check_wheel"]
 
 _BUFFER = 1 << 16
+_MADE_BY_INSTALLERS = ("INSTALLER", "REQUESTED", "direct_url.json")
 _SIGNATURES = ("RECORD", "RECORD.jws", "RECORD.p7s")  # without a hash in RECORD (PEP 427)
 
 
@@ -108,7 +109,12 @@ def check_wheel(
         wheel_version=wheel.version,
         root_is_purelib=wheel.root_is_purelib,
         tags=wheel.tags,
-        cautions=(*warned, *_cautions_on_points(points, listed), *_record_cautions(rows, layout)),
+        cautions=(
+            *warned,
+            *_cautions_on_metadata(metadata, layout),
+            *_cautions_on_points(points, listed),
+            *_record_cautions(rows, layout),
+        ),
     )
 
 
@@ -149,15 +155,17 @@ def _exempt(layout: WheelLayout) -> frozenset[str]:
 def _check_rows(rows: Mapping[str, tuple[RecordRow, ...]], layout: WheelLayout, name: str) -> None:
     """Require a row with a hash for every file, and a file or directory for every row (W50, W51, W54, W55).
 
-    A signature may be listed and missing: nothing installs it.
+    A signature may be listed and missing, since nothing installs it, and so may what an installer makes: the wheel was
+    packed from an installed tree.
     """
     exempt = _exempt(layout)
+    made = frozenset(_rows_of_installers(rows, layout))
     for path, of_path in rows.items():
         if path in layout.files:
             if all(row.algorithm is None for row in of_path) and path not in exempt:
                 problem = "RECORD has no hash of it, so nothing shows whether it was changed"
                 raise refused("record-invalid", name, problem, member=path)
-        elif path.removesuffix("/") not in layout.directories and path not in exempt:
+        elif path.removesuffix("/") not in layout.directories and path not in exempt and path not in made:
             if ".." in path.split("/") or path.startswith("/"):
                 raise refused("path-escape", name, "RECORD lists a path outside the wheel", member=path)
             problem = (
@@ -168,6 +176,13 @@ def _check_rows(rows: Mapping[str, tuple[RecordRow, ...]], layout: WheelLayout, 
         if path not in rows and path not in exempt:
             problem = "RECORD does not list it, so nothing shows whether it belongs to the wheel"
             raise refused("record-invalid", name, problem, member=path)
+
+
+def _rows_of_installers(rows: Iterable[str], layout: WheelLayout) -> list[str]:
+    """Return the paths that are listed and missing, but harmless: what installers make in dist-info, and bytecode."""
+    made = {layout.member(document) for document in _MADE_BY_INSTALLERS}
+    absent = (path for path in rows if path not in layout.files)
+    return [path for path in absent if path in made or ("__pycache__/" in path and path.endswith(".pyc"))]
 
 
 def _hash_members(
@@ -224,7 +239,7 @@ def _hash_member(
             computed.update(block)
     for row in rows:
         if row.algorithm is None and row.size not in {None, member.size}:
-            problem = f"RECORD gives {row.size} bytes; it has {member.size}"
+            problem = f"RECORD gives {'no valid number of' if row.size < 0 else row.size} bytes; it has {member.size}"
             raise damaged("record-hash", name, problem, member=member.name, offset=member.offset)
         digest = hashes[row.algorithm or "sha256"].digest()
         if not row.accepts(digest):
@@ -232,6 +247,12 @@ def _hash_member(
             raise damaged("record-hash", name, problem, member=member.name, offset=member.offset)
     is_namespace = member.size == len(head) and is_namespace_declaration(member.name, head)
     return sha256.hexdigest(), read_native(member.name, head), is_namespace
+
+
+def _cautions_on_metadata(metadata: CoreMetadata, layout: WheelLayout) -> Iterator[Caution]:
+    for field in metadata.repeated:
+        detail = f"{field} occurs several times; the first counts, as for pip"
+        yield Caution(id="metadata-repeated", path=layout.member("METADATA"), detail=detail)
 
 
 def _cautions_on_points(points: Sequence[EntryPoint], path: str) -> Iterator[Caution]:
@@ -243,8 +264,11 @@ def _cautions_on_points(points: Sequence[EntryPoint], path: str) -> Iterator[Cau
     for point in made:
         if not point.is_importable:
             what = f"{point.module}:{point.attribute}"
-            detail = f"the command {point.name} is left out: {what} has a keyword of python, so nothing can import it"
+            detail = f"the command {point.name} is left out: a part of {what} is no name, so nothing imports it"
             yield Caution(id="entry-point", path=path, detail=detail)
+        elif point.ignored:
+            detail = f"the command {point.name}: ignored, as by pip, what follows {point.module}:{point.attribute}"
+            yield Caution(id="entry-point-text", path=path, detail=f"{detail}: {point.ignored}")
 
 
 def _record_cautions(rows: Mapping[str, tuple[RecordRow, ...]], layout: WheelLayout) -> Iterator[Caution]:
@@ -259,3 +283,7 @@ def _record_cautions(rows: Mapping[str, tuple[RecordRow, ...]], layout: WheelLay
     if wrong:
         more = f" and {len(wrong) - 1} more files" if wrong[1:] else ""
         yield Caution(id="record-size", path=record, detail=f"it has a wrong size of {wrong[0]}{more}")
+    if absent := len(_rows_of_installers(rows, layout)):
+        rows_of = "a row of a file" if absent == 1 else f"{absent} rows of files"
+        detail = f"{rows_of} that an installer makes, and that the wheel does not contain"
+        yield Caution(id="record-rows", path=record, detail=detail)

@@ -24,6 +24,8 @@ def parse_extra(data: bytes, archive: str, member: str | bytes, offset: int) -> 
     fields: dict[int, bytes] = {}
     position = 0
     while position < len(data):
+        if len(data) - position < 4 and not any(data[position:]):
+            break  # padding for an alignment, as from zipalign
         kind = int.from_bytes(data[position : position + 2], "little")
         end = position + 4 + int.from_bytes(data[position + 2 : position + 4], "little")
         if position + 4 > len(data) or end > len(data):

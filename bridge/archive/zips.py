@@ -109,10 +109,11 @@ def _read_entry(
     name = _decode_name(raw_name, flags, extra, offset, archive)
     check_path(name.removesuffix("/"), archive, "zip-name", limits, offset)
     if flags & _REFUSED_FLAGS:
-        raise refused("zip-method", archive, "the member is encrypted or a patch", member=name, offset=offset)
-    # Many readers do not know other methods.
+        problem = "the member is encrypted or a patch, which hides it from scanners"
+        raise refused("zip-method", archive, problem, member=name, offset=offset)
     if method not in {STORED, DEFLATED}:
-        problem = f"compression method {method}; only stored (0) and deflated (8) are allowed"
+        problem = f"compression method {method} hides the content from unpackers and scanners that only know stored (0)"
+        problem += " and deflated (8)"
         raise refused("zip-method", archive, problem, member=name, offset=offset)
     if needed & 0xFF > _NEWEST:
         problem = f"it needs the unknown version {(needed & 0xFF) / 10} of the format"
@@ -146,6 +147,7 @@ def _decode_name(raw_name: bytes, flags: int, extra: Mapping[int, bytes], offset
         name = raw_name.decode("utf-8" if flags & _UTF8 else "ascii")
     except UnicodeDecodeError as error:
         problem = "the name is not UTF-8" if flags & _UTF8 else "a non-ASCII name that is not marked as UTF-8"
+        problem += ", so unpackers and scanners give it different names"
         raise refused("zip-name", archive, problem, member=raw_name, offset=offset) from error
     other = unicode_name(extra)
     if other is not None and other != raw_name:
@@ -163,11 +165,11 @@ def _check_mode(name: str, made_by: int, attributes: int, offset: int, archive: 
     kind = stat.S_IFMT(mode)
     is_directory = name.endswith("/")
     if kind not in {0, stat.S_IFREG, stat.S_IFDIR}:
-        problem = f"neither a file nor a directory (mode {mode:o})"
+        problem = f"neither a file nor a directory (mode {mode:o}): links and devices lead outside the archive"
         raise refused("zip-type", archive, problem, member=name, offset=offset)
     claims_directory = kind == stat.S_IFDIR or (made_by >> 8 == 0 and bool(attributes & _DOS_DIRECTORY))
     if (claims_directory and not is_directory) or (kind == stat.S_IFREG and is_directory):
-        problem = "the name and the attributes disagree on whether it is a directory"
+        problem = "the name and the attributes disagree on whether it is a directory, and so do unpackers"
         raise refused("zip-type", archive, problem, member=name, offset=offset)
     return 0o755 if is_directory or mode & 0o111 else 0o644
 

@@ -181,7 +181,7 @@ WHEELS: Mapping[str, tuple[Mapping[str, object], str]] = {
     "W57 10^6 blank lines": ({"raw_record": b"\n" * 10**6}, "record-invalid"),
     "W57 not UTF-8": ({"raw_record": b"\xff,,\n"}, "record-invalid"),
     "W57 NUL": ({"change_record": add_row("a\0b,,")}, "record-invalid"),
-    "W57 size that is no number": ({"change_record": replace_row(INIT, f"{INIT},{EMPTY_HASH},-1")}, "record-invalid"),
+    "W57 size that is no number": ({"change_record": replace_row(INIT, f"{INIT},{EMPTY_HASH},-1")}, "record-hash"),
     "W58 two_distinfo": ({"files": {**PLAIN, f"{OTHER}/METADATA": b""}}, "wheel-dist-info"),
     "W58 two_distinfo, capitals": ({"files": {**PLAIN, "other-2.DIST-INFO/METADATA": b""}}, "wheel-dist-info"),
     "W58 hidden in the data directory": (
