@@ -174,7 +174,8 @@ class _Source(WheelSource):
     def read_dist_info(self, filename: str) -> str:
         if filename != "entry_points.txt":
             is_purelib = str(self._manifest.root_is_purelib).lower()
-            return f"Wheel-Version: {self._manifest.wheel_version}\nRoot-Is-Purelib: {is_purelib}\n"
+            # `installer` reads 1.x only; what the wheel has was accepted by `check_wheel`.
+            return f"Wheel-Version: 1.0\nRoot-Is-Purelib: {is_purelib}\n"
         lines: dict[str, list[str]] = {}
         for point in self._manifest.entry_points:
             lines.setdefault(point.group, []).append(f"{point.name} = {point.module}:{point.attribute}")
