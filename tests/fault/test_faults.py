@@ -252,10 +252,14 @@ def test_the_model_of_power_loss_sees_what_was_not_synced(bench: Bench, folder: 
 
 IN_CHANGE = sorted(name for name in FAILPOINTS if not name.startswith("recover."))
 SIGNALS = {"sigint": 130, "sigterm": 143, "sighup": 129}
+OTHER_ACTIONS = ("exit", "sleep", "eio", "eacces", "sigterm", "sighup")
 
 
 @pytest.mark.parametrize("bench", ["upgrade"], indirect=True)
-@pytest.mark.parametrize("action", ["kill", "exit", "sleep", "enospc", "eio", "eacces", *SIGNALS])
+@pytest.mark.parametrize(
+    "action",
+    ["kill", "enospc", "sigint", *(pytest.param(each, marks=pytest.mark.slow) for each in OTHER_ACTIONS)],
+)
 def test_every_failpoint_of_a_change(bench: Bench, action: str) -> None:
     """X05 (signals) and the rest: as before without `recover`, or as after where it was past COMMITTED."""
     for name in IN_CHANGE:

@@ -157,4 +157,4 @@ def test_licences_are_shown_and_ruled(bridge: Bridge, tmp_path: Path) -> None:
     assert bridge("audit", "-p", made.root, "--checks", "all,-denied-license").status == 0
     wrong = bridge("audit", "-p", made.root, "--deny-license", "GPL3")
     assert wrong.status == 2
-    assert "'GPL3' is no SPDX licence" in wrong.err
+    assert "'GPL3' is not an SPDX licence" in wrong.err

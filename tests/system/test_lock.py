@@ -360,7 +360,7 @@ def test_wrong_uses_are_one_clear_error_each(world: World) -> None:
     assert not list(world.folder.glob("*.lock"))
     (world.folder / "bridge.lock").write_text("version: 6\nenvironments: [\npackages: []\n")
     ran = world.lock("six", "--platform", "linux-64")
-    assert (ran.status, "remove it to lock anew" in ran.err) == (2, True), ran.err
+    assert (ran.status, "remove it, then lock again" in ran.err) == (2, True), ran.err
 
 
 def test_an_unknown_name_to_upgrade_is_told(world: World) -> None:

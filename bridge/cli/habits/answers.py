@@ -133,7 +133,7 @@ OPTIONS: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
     (
         _CHANGES,
         ("--shortcuts", "--shortcuts-only"),
-        "bridge makes no menu entries: bridge run -n NAME COMMAND starts a program",
+        "menu entries are not made: bridge run -n NAME COMMAND starts a program",
     ),
     (_CHANGES, ("--symlinks", "--softlink", "--always-softlink"), "--link-mode hardlink saves the same space"),
     (_CHANGES, ("--all",), "bridge create -n NAME -r pixi.toml --environment NAME, for each"),
@@ -148,7 +148,7 @@ OPTIONS: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
     (
         _CHANGES,
         ("--resolution",),
-        "bridge takes the newest versions that fit; a bound takes an older one: 'NAME<2'",
+        "the newest versions that fit are taken; a bound takes an older one: 'NAME<2'",
     ),
     (_CHANGES, ("--isolated", "--no-config"), "BRIDGE_NO_CONFIG=1 reads no configuration"),
     (_CHANGES, ("--config-file",), "BRIDGE_CONFIG_FILE=FILE"),
