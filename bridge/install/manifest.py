@@ -163,11 +163,14 @@ def wheel_paths(
     site = site_packages or layout.site_packages(python)
     entries: dict[str, Entry] = {}
     scripts = f"{layout.scripts}/"
+    inside = f"{site}/"
     for member, path in wheel_members(manifest, python, site, layout):
-        _check_reserved(path, manifest.filename)
-        if path.startswith(scripts):
-            _check_command(path, manifest, layout)
-        is_script = scheme_of(manifest, member.path)[0] == "scripts"
+        is_script = False
+        if not path.startswith(inside):
+            _check_reserved(path, manifest.filename)
+            if path.startswith(scripts):
+                _check_command(path, manifest, layout)
+            is_script = scheme_of(manifest, member.path)[0] == "scripts"
         mode = 0o755 if is_script or member.is_executable else 0o644
         # The interpreter in the first line of a script is filled in when it is written.
         sha256, size = (None, None) if is_script else (member.sha256, member.size)
@@ -196,16 +199,20 @@ def wheel_members(
     points = {point.name for point in manifest.entry_points}
     commands = {layout.command_of_wheel(name) for name in points}
     generated = {f"{manifest.dist_info}/{name}" for name in GENERATED}
+    data_dirs = tuple(f"{name}/" for name in manifest.data_dirs)
     members = []
     for member in manifest.members:
+        if "__pycache__/" in member.path and "__pycache__" in member.path.split("/")[:-1]:
+            continue
+        if not member.path.startswith(data_dirs):  # nearly every file
+            if member.path not in generated:
+                members.append((member, f"{site_packages}/{member.path}"))
+            continue
         scheme, rest = scheme_of(manifest, member.path)
         is_wrapper = scheme == "scripts" and layouts.command_of_wrapper(rest) in points
         path = place(scheme, rest, manifest.metadata.name, python, site_packages, layout)
-        is_replaced = is_wrapper or path in commands
-        is_bytecode = "__pycache__/" in member.path and "__pycache__" in member.path.split("/")[:-1]
-        if is_bytecode or is_replaced or member.path in generated:
-            continue
-        members.append((member, path))
+        if not is_wrapper and path not in commands and member.path not in generated:
+            members.append((member, path))
     return tuple(members)
 
 

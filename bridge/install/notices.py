@@ -23,6 +23,7 @@ _SHOWN = 5
 # Python's `site` module runs these at every start: lines of .pth files, entry points of .start files (PEP 829), and two
 # modules anywhere on sys.path.
 _PATH_FILE = re.compile(r"[^/]+\.(?:pth|start)\Z", re.IGNORECASE)
+_SUFFIXES = (".pth", ".start")
 _MODULE = re.compile(r"(?:sitecustomize|usercustomize)(?:\.[^/]+|/__init__\.[^/]+)\Z", re.IGNORECASE)
 _LIBRARY = re.compile(r"lib/(?:python[^/]*/(?:lib-dynload/)?)?")
 # conda treats every JSON file below Menu/ as a description of shortcuts (CEP 11).
@@ -38,6 +39,8 @@ def startup_code(paths: Iterable[str], site_packages: str) -> tuple[str, ...]:
     site = f"{site_packages}/"
     startup = []
     for path in paths:
+        if not path.lower().endswith(_SUFFIXES) and "customize" not in path.lower():
+            continue  # nearly every path
         inside = path[len(site) :] if path.startswith(site) else None
         library = _LIBRARY.match(path)
         rest = inside if inside is not None else path[library.end() :] if library else ""

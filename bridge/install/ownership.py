@@ -25,6 +25,7 @@ Exists = Callable[[str], Fingerprint | None]
 """What lies at a prefix-relative path, files hashed; `None`: nothing (`bridge.fs.fingerprint`)."""
 
 _SHOWN = 10
+_OF_INTERPRETER = ("bin/python", "lib/libpython")
 _INTERPRETER = re.compile(r"(bin/(python|pythonw|python3|python\d\.\d+t?(-config)?)|lib/libpython[^/]*)\Z")
 
 
@@ -112,8 +113,9 @@ class _Case:
         records = {resolved.record.identity: resolved.record for resolved in incoming(plan)}
         self.wanted: dict[str, list[tuple[Record, Entry]]] = {}
         for identity, entries in manifests.items():
+            record = records[identity]
             for entry in entries:
-                self.wanted.setdefault(entry.path, []).append((records[identity], entry))
+                self.wanted.setdefault(entry.path, []).append((record, entry))
         self.conflicts: list[Conflict] = []
         self.shared: set[str] = set()
         self.adopted: set[str] = set()
@@ -160,7 +162,7 @@ class _Case:
         """Each path of the plan, against what stands at it."""
         for path in list(self.wanted):
             record, entry = self.wanted[path][0]
-            if record.ecosystem == "wheel" and _INTERPRETER.match(path):
+            if path.startswith(_OF_INTERPRETER) and record.ecosystem == "wheel" and _INTERPRETER.match(path):
                 owner = next((claim.owner.label for claim in self.standing.get(path, ())), "python")
                 text = f"{path} belongs to {owner}, the interpreter; {record.label} would overwrite it"
                 self._refuse("owned-path", path, record, owner, text)

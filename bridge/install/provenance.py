@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from bridge.install.record_text import record_bytes
+from bridge.install.record_text import path_row, record_bytes
 from bridge.model import Entry, Installed, Resolved
 from bridge.paths import META, NO_CHANNEL
 from bridge.prefix.chosen import of_installation
@@ -44,7 +44,6 @@ __all__ = [
 
 INSTALLER = b"bridge\n"
 
-_PATH_TYPES = {"file": "hardlink", "symlink": "softlink", "directory": "directory"}
 WHEEL_TYPE = "virtual_python_wheel"  # of conda's PackageType
 HARD_LINK = 1  # of conda's LinkType
 PYPI = "pypi"  # conda's subdir and channel for packages of pip
@@ -100,9 +99,10 @@ def conda_meta(
         **of_installation(record, choice),
         "link": {"source": source, "type": HARD_LINK},
         "files": [entry.path for entry in sorted_entries],
-        "paths_data": {"paths": [_path_data(entry) for entry in sorted_entries], "paths_version": 1},
+        "paths_data": {"paths": [], "paths_version": 1},
     }
-    return record_bytes({key: value for key, value in document.items() if value is not None})
+    known = {key: value for key, value in document.items() if value is not None}
+    return record_bytes(known, [path_row(entry) for entry in sorted_entries])
 
 
 def _package(record: Record) -> dict[str, object]:
@@ -185,20 +185,6 @@ def _requests(record: Record, requested: Sequence[str]) -> dict[str, object]:
     if not requested:
         return {}
     return {"requested_spec": _history_spec(record, requested[0]), "requested_specs": list(requested)}
-
-
-def _path_data(entry: Entry) -> dict[str, object]:
-    fingerprint = entry.fingerprint
-    is_compiled = entry.path.endswith(".pyc") and fingerprint.kind == "file" and fingerprint.sha256 is None
-    data: dict[str, object] = {
-        "_path": entry.path,
-        "path_type": "pyc_file" if is_compiled else _PATH_TYPES[fingerprint.kind],
-    }
-    if fingerprint.sha256 is not None:
-        data |= {"sha256": fingerprint.sha256, "sha256_in_prefix": fingerprint.sha256}
-    if fingerprint.size is not None:
-        data["size_in_bytes"] = fingerprint.size
-    return data
 
 
 def conda_depends(

@@ -16,15 +16,18 @@ from json.encoder import encode_basestring as _quote
 from bridge.model import Entry
 from bridge.secrets import masked
 
-__all__ = ["record_bytes", "record_file", "record_hash"]
+__all__ = ["path_row", "record_bytes", "record_file", "record_hash"]
 
+_PATH_TYPES = {"file": "hardlink", "symlink": "softlink", "directory": "directory"}
 _URL_KEYS = frozenset({"url", "channel", "requested_spec", "requested_specs"})
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
-def record_bytes(document: Mapping[str, object]) -> bytes:
+def record_bytes(document: Mapping[str, object], rows: Iterable[str] = ()) -> bytes:
     """Format a conda-meta record: one key per line, one path per line.
+
+    :param rows: the paths of `paths_data` as JSON (`path_row`), if the document has none of its own.
 
     Python's C encoder does not indent, and the Python one took a third of the time of staging many wheels.
     """
@@ -32,13 +35,24 @@ def record_bytes(document: Mapping[str, object]) -> bytes:
     for key, value in document.items():
         if key == "files" and isinstance(value, list) and value:
             text = "[\n    " + ",\n    ".join(map(_text, value)) + "\n  ]"
-        elif key == "paths_data" and isinstance(value, dict) and value.get("paths"):
+        elif key == "paths_data" and isinstance(value, dict) and (value.get("paths") or rows):
             rest = "".join(f", {_text(name)}: {_encode(part)}" for name, part in value.items() if name != "paths")
-            text = '{"paths": [\n    ' + ",\n    ".join(map(_text, value["paths"])) + f"\n  ]{rest}}}"
+            text = '{"paths": [\n    ' + ",\n    ".join(rows or map(_text, value["paths"])) + f"\n  ]{rest}}}"
         else:
             text = masked(_encode(value)) if key in _URL_KEYS else _encode(value)
         lines.append(f"  {_text(key)}: {text}")
     return ("{\n" + ",\n".join(lines) + "\n}\n").encode("utf-8")
+
+
+def path_row(entry: Entry) -> str:
+    """Format one path of `paths_data`, in a third of the time of a dictionary."""
+    fingerprint = entry.fingerprint
+    is_compiled = fingerprint.sha256 is None and fingerprint.kind == "file" and entry.path.endswith(".pyc")
+    path_type = "pyc_file" if is_compiled else _PATH_TYPES[fingerprint.kind]
+    text = f'{{"_path": {_quote(entry.path)}, "path_type": "{path_type}"'
+    if fingerprint.sha256 is not None:
+        text += f', "sha256": "{fingerprint.sha256}", "sha256_in_prefix": "{fingerprint.sha256}"'
+    return text + (f', "size_in_bytes": {fingerprint.size}}}' if fingerprint.size is not None else "}")
 
 
 def _text(value: object) -> str:

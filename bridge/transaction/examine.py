@@ -125,22 +125,25 @@ def examine(prefix: Tree, new: Tree, changes: Sequence[PathChange], staged: Mapp
 def _examine_one(
     prefix: Tree, new: Tree, change: PathChange, request: _ChangeSet, statuses: Mapping[str, os.stat_result]
 ) -> Step:
-    path = change.path
+    path, after = change.path, change.after
+    directory = path.rpartition("/")[0]
+    is_new = directory and change.before is None and not request.vanishing
+    if is_new and not _exists(prefix, directory, request) and after is not None and after.kind != "directory":
+        return Step(change, _examine_staged(new, path, after, statuses.get(path)))  # most paths of an installation
     covered = None
     if request.vanishing:
         covered = next((directory for directory in ancestors(path) if directory in request.vanishing), None)
     if covered is not None and change.before is not None:
         raise changed(path, f"{covered} is recorded as no directory")
-    directory = path.rpartition("/")[0]
     is_absent = covered is not None or not (not directory or _exists(prefix, directory, request))
     current = None if is_absent else _find(prefix, path, change.before)
     _compare(change, current)
     emptied: tuple[tuple[str, int], ...] = ()
-    if current is not None and current.kind == "directory" and is_leaf(change.after):
+    if current is not None and current.kind == "directory" and is_leaf(after):
         emptied = tuple(_emptied(prefix, path, request))
     staged = None
-    if change.after is not None and is_leaf(change.after):
-        staged = _examine_staged(new, path, change.after, statuses.get(path))
+    if after is not None and is_leaf(after):
+        staged = _examine_staged(new, path, after, statuses.get(path))
     known = change if change.before == current else replace(change, before=current)
     return Step(change=known, staged=staged, emptied=emptied)
 

@@ -30,7 +30,7 @@ def main() -> int:
     parser.add_argument(
         "--link-mode",
         default="copy",
-        choices=["clone", "copy", "hardlink"],
+        choices=["auto", "clone", "copy", "hardlink"],
         help="how commands place files; clones need a --folder on btrfs or XFS",
     )
     parser.add_argument("--each", type=int, default=10, help="a command's recoveries: from every n-th call")

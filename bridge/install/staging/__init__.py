@@ -95,13 +95,15 @@ def _stage(
     inputs: StageInputs, staging: Path, scratch: Path, executor: Executor | None, placed: Callable[[], None]
 ) -> StagedPlan:
     packages = conda.packages_of(inputs)
-    if can_link(inputs, packages):
+    is_own = can_link(inputs, packages)
+    if is_own:
         conda.require_python(inputs)
         compiled, staged, has_copied = _place(inputs, staging, packages, executor, placed)
     else:
         compiled, staged, has_copied = _link(inputs, staging, scratch, executor)
     renewed = renew_records(inputs, staging)
-    _check_tree(staging, staged.keys() | renewed.keys())
+    if not is_own or inputs.compiles:
+        _check_tree(staging, staged.keys() | renewed.keys())
     labels = {resolved.record.identity: resolved.record.label for resolved in incoming(inputs.plan)}
     staged_paths = {path: (fingerprint, labels[identity]) for path, (fingerprint, identity) in staged.items()}
     staged_paths |= renewed
@@ -209,7 +211,7 @@ def check_prefix(prefix: Path, manifests: Iterable[Manifest]) -> None:
 
 
 def _check_tree(staging: Path, staged: Collection[str]) -> None:
-    """Check that `staging` has no unplanned files (`__clobbers__`: rattler met two files of one name)."""
+    """Check that `staging` has no unplanned files, which rattler (`__clobbers__`) or a compiler may have written."""
     with fs.Tree(staging) as tree:
         for path, is_directory in tree.walk(""):
             if not is_directory and path not in staged and not path.startswith(f"{OWN}/"):

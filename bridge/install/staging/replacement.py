@@ -103,19 +103,16 @@ class _Replacements:
         """Yield new and replaced paths."""
         disk = fs.Absence(self.prefix)
         for path, (after, owner) in self.staged.items():
-            before = None if self._is_behind_leaving_link(path) else disk.fingerprint(path)
-            if _is_equal(before, after):
-                continue
-            if before is not None and before.kind == "directory" and after.kind == "directory":
-                continue
+            is_behind = self.leaving_links and self._is_behind_leaving_link(path)
+            before = None if is_behind else disk.fingerprint(path)
             if before is not None:
+                if _is_equal(before, after) or before.kind == after.kind == "directory":
+                    continue
                 self._keep(path, before)
             yield PathChange(path=path, before=before, after=after, owner=owner, is_record=_is_record(path))
 
     def _is_behind_leaving_link(self, path: str) -> bool:
         """Whether a parent is a symlink that is removed: its target is at other paths, and stays."""
-        if not self.leaving_links:
-            return False
         directory = next((each for each in ancestors(path) if each in self.leaving_links), None)
         current = None if directory is None else fs.fingerprint(self.prefix, directory, hash=False)
         return current is not None and current.kind == "symlink"
@@ -216,9 +213,9 @@ class _Replacements:
         raise AssertionError("counting ended")
 
 
-def _is_equal(before: Fingerprint | None, after: Fingerprint) -> bool:
+def _is_equal(before: Fingerprint, after: Fingerprint) -> bool:
     """Whether kind, content and mode are the same."""
-    if before is None or before.kind != after.kind:
+    if before.kind != after.kind:
         return False
     if after.kind == "file":
         return before.sha256 == after.sha256 and after.mode in {None, before.mode}
