@@ -12,7 +12,7 @@ from bridge.requirements.algebra import Requirement, conda_requirement, parse_py
 from bridge.requirements.files.constructs import Section, honoured, ignored
 from bridge.requirements.files.pip_format import PipLines
 from bridge.requirements.files.selectors import comment_selectors, selector_holds
-from bridge.requirements.files.values import Chosen, FileRequirements, unique, wrong
+from bridge.requirements.files.values import Chosen, FileRequirements, expanded, unique, wrong
 from bridge.requirements.files.yaml_text import load_yaml
 from converters.deferred import replace
 from converters.target import SUBDIRS
@@ -25,7 +25,7 @@ TOP = Section(
     name="environment.yml",
     keys={
         "name": honoured("the environment's name, where neither `-p` nor `-n` is given"),
-        "channels": honoured("the channels, unless `-c` names others; `nodefaults` adds none"),
+        "channels": honoured("the channels, unless `-c` names others; `$NAME` is replaced; `nodefaults` adds none"),
         "dependencies": honoured("MatchSpecs, `pip:` lists and `sel(…)` entries"),
         "variables": honoured("environment variables of the activated environment"),
         "platforms": honoured("a warning where the target is not one of them; a platform that is none is refused"),
@@ -65,11 +65,14 @@ def read_environment(path: Path, text: str, chosen: Chosen) -> FileRequirements:
     return replace(
         listed,
         name=name,
-        channels=_channels(document.get("channels"), path),
+        channels=_channels(document.get("channels"), path, chosen),
         requirements=unique(reading.asked),
         extra_index_urls=(
             *listed.extra_index_urls,
-            *_texts(document.get("pip-repositories"), path, "pip-repositories"),
+            *(
+                expanded(url, chosen, path, "pip-repositories")
+                for url in _texts(document.get("pip-repositories"), path, "pip-repositories")
+            ),
         ),
         variables=_variables(document.get("variables"), path),
         warnings=(*listed.warnings, *warnings),
@@ -158,10 +161,10 @@ class _Reading:
         return lines or []
 
 
-def _channels(value: object, path: Path) -> tuple[str, ...]:
+def _channels(value: object, path: Path, chosen: Chosen) -> tuple[str, ...]:
     """Return the channels without `nodefaults`, which says that none are to be added: none ever are."""
     named = (channel for channel in _texts(value, path, "channels") if channel != "nodefaults")
-    return tuple(dict.fromkeys(named))
+    return tuple(dict.fromkeys(expanded(channel, chosen, path, "channels") for channel in named))
 
 
 def _texts(value: object, path: Path, key: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
@@ -12,9 +13,11 @@ from bridge.model import IndexFile
 from bridge.requirements.algebra import Requirement
 from bridge.requirements.locked import LockedConda
 from bridge.secrets import masked
-from converters.deferred import dataclass
+from converters.deferred import dataclass, regex
 
-__all__ = ["Chosen", "FileRequirements", "combined", "unique", "wrong"]
+__all__ = ["Chosen", "FileRequirements", "combined", "expanded", "unique", "wrong"]
+
+_VARIABLE = regex(r"\$\{?([A-Za-z_]\w*)\}?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +89,7 @@ class Chosen:
     :param extras: of a pyproject.toml or a lock. `groups`: their dependency groups.
     :param environment: of a pixi manifest or a lock.
     :param ignores_missing_paths: `NAME @ file:///…` asks for NAME where the path is gone.
-    :param environ: for `${NAME}` in pip's lines.
+    :param environ: for `${NAME}` in pip's lines, and for `$NAME` in channels.
     """
 
     platform: str
@@ -95,6 +98,20 @@ class Chosen:
     environment: str | None = None
     ignores_missing_paths: bool = False
     environ: Mapping[str, str] = field(default_factory=dict)
+
+
+def expanded(text: str, chosen: Chosen, path: Path, where: str) -> str:
+    """Return a channel with `$NAME` and `${NAME}` replaced, as conda does (`conda.env.env._expand_channels`).
+
+    Raises `UsageError` (`requirement-file`) for a variable that is not set, which conda leaves as it is.
+    """
+
+    def value(name: re.Match[str]) -> str:
+        if name[1] not in chosen.environ:
+            raise wrong(path, where, f"the environment variable {name[1]} is not set", hint="set it")
+        return chosen.environ[name[1]]
+
+    return _VARIABLE.sub(value, text)
 
 
 def unique(requirements: Iterable[Requirement]) -> tuple[Requirement, ...]:

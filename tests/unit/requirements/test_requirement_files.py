@@ -391,6 +391,7 @@ ENVIRONMENT_ERRORS: dict[str, tuple[str, tuple[str, ...]]] = {
     "a tab": ("dependencies:\n\t- a\n", ("not YAML", "line 2")),
     "two documents": ("name: x\n---\nname: y\n", ("not YAML",)),
     "a key twice": ("dependencies: [a]\nname: x\ndependencies: [b]\n", ("line 3", "'dependencies' comes twice")),
+    "a variable that is not set": ("channels: [https://$NOT_SET@c.example/c]\n", ("channels", "NOT_SET is not set")),
     "a name that is a list": ("name: [a]\n", ("name", "text")),
     "a name that is a date": ("name: 2020-01-01\n", ("name", "text")),
     "a date that is none": ("name: 2020-99-99\n", ("not YAML",)),
@@ -424,6 +425,14 @@ ENVIRONMENT_ERRORS: dict[str, tuple[str, tuple[str, ...]]] = {
 def test_wrong_environments(tmp_path: Path, case: str) -> None:
     text, words = ENVIRONMENT_ERRORS[case]
     refuse(write(tmp_path, "environment.yml", text), *words)
+
+
+def test_variables_of_the_process_in_channels(tmp_path: Path) -> None:
+    text = "channels: ['https://${WHO}:$PASS@c.example/c', d]\npip-repositories: [https://$PASS@i.example/simple]\n"
+    path = write(tmp_path, "environment.yml", f"{text}dependencies: [a]\n")
+    found = read(path, environ={"WHO": "me", "PASS": "secret"})
+    assert found.channels == ("https://me:secret@c.example/c", "d")
+    assert found.extra_index_urls == ("https://secret@i.example/simple",)
 
 
 def laughs(levels: int, width: int) -> str:

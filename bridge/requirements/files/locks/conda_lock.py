@@ -26,7 +26,7 @@ from bridge.requirements.files.locks.direct import (
 )
 from bridge.requirements.files.locks.errors import invalid
 from bridge.requirements.files.locks.lazily import Lazily
-from bridge.requirements.files.values import Chosen, wrong
+from bridge.requirements.files.values import Chosen, expanded, wrong
 from bridge.requirements.files.yaml_text import MAX_LOCK_NODES, load_yaml
 from bridge.requirements.locked import Lock, Locked, LockedConda, LockedEnvironment, LockedSource, LockedWheel
 from converters.projects import canonicalize_name
@@ -160,14 +160,8 @@ def _of_categories(
 def _channel(value: object, chosen: Chosen, path: Path) -> str:
     """Return a channel, as a name or URL, `$NAME` in it replaced."""
     channel = text(value.get("url") if isinstance(value, dict) else value, path, "metadata.channels")
-
-    def replaced(name: re.Match[str]) -> str:
-        if name[1] not in chosen.environ:
-            raise wrong(path, "metadata.channels", f"the environment variable {name[1]} is not set", hint="set it")
-        return chosen.environ[name[1]]
-
-    expanded = re.sub(r"\$\{?([A-Za-z_]\w*)\}?", replaced, channel)
-    return place_url(expanded, path) if "://" in expanded else expanded
+    place = expanded(channel, chosen, path, "metadata.channels")
+    return place_url(place, path) if "://" in place else place
 
 
 def _packages(entries: Iterable[Mapping[str, object]], subdir: str, path: Path) -> tuple[Locked, ...]:
