@@ -13,6 +13,7 @@ from converters.deferred import regex
 
 __all__ = [
     "EMPTY_SHA256",
+    "LOCK_FILE",
     "META",
     "NAMES_FILE",
     "NAMES_KEY",
@@ -35,6 +36,7 @@ RelativePath = NewType("RelativePath", str)
 
 META = "conda-meta"
 OWN = "conda-meta/.bridge"  # the lock and the transactions
+LOCK_FILE = "bridge.lock"
 NAMES_FILE = "names.json"
 """A channel's name map, beside its subdirs: the PyPI names of its converted packages and their dependencies."""
 

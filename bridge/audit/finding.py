@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from bridge.errors import BridgeError, FindingsError, InterruptedPrefixError
-from bridge.prefix.claims import Owner, Source
 from converters.deferred import dataclass
+
+if TYPE_CHECKING:
+    from bridge.prefix.claims import Owner, Source
 
 __all__ = [
     "IMPORT_FAILS",
@@ -17,7 +19,6 @@ __all__ = [
     "Finding",
     "Level",
     "Report",
-    "Source",
     "grouped",
     "is_fixable",
 ]

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from bridge.audit.finding import Source
 from bridge.model import Distribution, PrefixState
 from bridge.prefix.attested import kept_attestations
-from bridge.prefix.claims import Claims, Owner, claims_of
+from bridge.prefix.claims import Claims, Owner, Source, claims_of
 from bridge.requirements import displaced as displacements
 from bridge.requirements.names import name_of
 from converters.deferred import replace

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 from bridge.audit.dependencies import Edge, PrefixRecords, edges, owners_named, prefix_records
-from bridge.audit.finding import Source
 from bridge.audit.left_out import left_out
 from bridge.audit.packages import PackageRow, distributions_by_owner, is_requested, package_list, projects_of
 from bridge.model import Fingerprint, PathKind, PrefixState
 from bridge.prefix.chosen import kept_choice
-from bridge.prefix.claims import Claims, Owner, bytecode_source, claims_of
+from bridge.prefix.claims import Claims, Owner, Source, bytecode_source, claims_of
 from converters.deferred import dataclass
 from converters.names import NameMap
 from converters.target import Target

@@ -13,9 +13,9 @@ from pathlib import Path
 from bridge import prefix as prefixes
 from bridge.audit.look import observe
 from bridge.audit.look.tree import Tree, read_tree
+from bridge.fs.processes import processors
 from bridge.model import PrefixState
 from bridge.prefix.claims import Claims, claims_of
-from bridge.prefix.processes import processors
 from converters.deferred import dataclass
 
 __all__ = ["RunningAudit", "start"]

@@ -12,7 +12,7 @@ from typing import Protocol
 from bridge import prefix as prefixes
 from bridge.audit.checks import CHECKS, Check
 from bridge.audit.dependencies import importable, prefix_records
-from bridge.audit.finding import LEVELS, Finding, Report, Source
+from bridge.audit.finding import LEVELS, Finding, Report
 from bridge.audit.look import caches, inspect
 from bridge.audit.look.embedded import read_embedded
 from bridge.audit.look.inspection import CacheEvidence, Drift, EmbeddedPrefix
@@ -24,7 +24,7 @@ from bridge.cache.cautions import CautionStore
 from bridge.errors import UsageError
 from bridge.model import IndexFile, PrefixState
 from bridge.paths import EMPTY_SHA256
-from bridge.prefix.claims import Claims
+from bridge.prefix.claims import Claims, Source
 from bridge.transaction.waiting import pending
 from converters.deferred import replace
 from converters.names import NameMap

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bridge.errors import UsageError
+from bridge.fs.processes import spread
 from bridge.model import Defect, Distribution, Installed, PrefixState
 from bridge.paths import META, OWN, quoted
 from bridge.prefix.claims import covered
@@ -20,7 +21,6 @@ from bridge.prefix.eggs import eggs_in
 from bridge.prefix.entries import Entries, paths_of
 from bridge.prefix.history import requested_specs
 from bridge.prefix.locations import relocated
-from bridge.prefix.processes import spread
 from bridge.prefix.records import Reader, ReadResult, content, defect_of, names_in, scan
 from bridge.prefix.remembered import Remembering
 from bridge.prefix.strays import is_record_name, sorted_out, strays

@@ -73,7 +73,7 @@ LATE = {
     ("bridge/fs/removal", "concurrent.futures"): "it imports logging; most commands remove no tree",
     ("bridge/fs/durability", "ctypes"): "most commands write nothing that must last",
     ("bridge/sdists/names", "packaging"): "a list tells sources by their URLs, and reads no name of an sdist",
-    ("bridge/prefix/processes", "pickle"): "most prefixes are read by one process",
+    ("bridge/fs/processes", "pickle"): "most prefixes are read by one process",
     ("bridge/config/pip", "configparser"): "few machines have configuration files of pip",
     ("converters/fields", "packaging.metadata"): "plain METADATA needs no parser of e-mails",
     ("bridge/channels/_rattler", "asyncio"): "only linking runs an event loop",

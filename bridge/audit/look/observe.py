@@ -21,10 +21,10 @@ from bridge.audit.look.observation import Observation, Observed, kind_of
 from bridge.audit.look.path_table import PathTable, path_table_of
 from bridge.audit.look.tree import Tree, read_tree
 from bridge.errors import FaultError
+from bridge.fs.processes import Spread, processors, spread
 from bridge.fs.tree import check_content
 from bridge.model import Fingerprint, PrefixState
 from bridge.prefix.claims import Claims, ClaimTable, claims_of
-from bridge.prefix.processes import Spread, processors, spread
 
 __all__ = ["RunningObservation", "observe", "start"]
 

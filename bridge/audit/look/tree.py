@@ -19,8 +19,8 @@ from operator import attrgetter
 from typing import TypeVar
 
 from bridge.errors import FaultError
+from bridge.fs.processes import Spread, processors, spread
 from bridge.paths import OWN
-from bridge.prefix.processes import Spread, processors, spread
 
 __all__ = ["Directory", "Tree", "read_tree", "signature_of"]
 

@@ -12,7 +12,7 @@ from bridge import fs
 from bridge.audit.trial.modules import Outcome
 from bridge.config import Settings
 from bridge.errors import FaultError
-from bridge.prefix.processes import processors
+from bridge.fs.processes import processors
 from bridge.sdists.build import confinement
 from bridge.sdists.build.environment import build_environment, hidden_paths, kept_paths
 from bridge.sdists.build.outputs import open_output

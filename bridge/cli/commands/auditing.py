@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bridge import __version__, prefix
+from bridge import __version__
 from bridge.audit.finding import INTERRUPTED, LEVELS, Level, Report
 from bridge.audit.report_cache import ReportCache
 from bridge.cli.session import Session
@@ -241,6 +241,8 @@ def _check_packages(path: Path, report: Report, packages: Sequence[str]) -> None
     unknown = [each for each in packages if each not in packages_with_findings and not set("*?[") & set(each)]
     if not unknown:
         return
+    from bridge import prefix
+
     state = prefix.require(path)
     known = {each.record.name for each in state.installed} | {each.name for each in state.distributions}
     for word in unknown:
@@ -365,6 +367,7 @@ def write_audit(
         return ()
     contents: list[bytes] = []
     if html or bills:
+        from bridge import prefix
         from bridge.audit.report.clock import stated_time
         from bridge.audit.report.facts import gather
         from bridge.audit.report.page import page

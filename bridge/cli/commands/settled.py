@@ -1,9 +1,10 @@
-"""Remember that a request changes nothing in an environment, so that the same request is not solved again.
+"""Remember that a request or a lock changes nothing in an environment, so that it is not solved or read again.
 
 A change keeps what is installed wherever that meets the requests. So the answer "nothing to do" holds as long as the
 request, the settings, the machine and the records of the environment are the same, whatever channels and indexes have
-meanwhile. Warnings may come from there (a project was quarantined): an answer with warnings is not remembered, and one
-without them for a day. Where anything else counts, such as a file that the settings only name, nothing is remembered.
+meanwhile; and for a lock as long as its text is the same. Warnings may come from there (a project was quarantined): an
+answer with warnings is not remembered, and one without them for a day. Where anything else counts, such as a file that
+the settings only name, nothing is remembered.
 """
 
 from __future__ import annotations
@@ -30,13 +31,14 @@ from bridge.requirements.algebra import Requirement
 from bridge.transaction.waiting import TRANSACTIONS
 from converters.target import Target
 
-__all__ = ["Settled"]
+__all__ = ["Settled", "digest_of"]
 
 _FORMAT = 1
 _DIRECTORY = "settled"  # of the cache
 _LASTS = 24 * 3600  # seconds
 _MOST = 32  # requests of one environment
 _MAX_SIZE = 1 << 20  # bytes
+_MAX_LOCK = 32 << 20
 # Settings of the output, and fields that follow from others or have no value.
 _LEFT_OUT = frozenset({"json", "quiet", "verbose", "traces", "progress", "color", "yes", "bind", "lock_timeout"})
 
@@ -44,16 +46,17 @@ _LEFT_OUT = frozenset({"json", "quiet", "verbose", "traces", "progress", "color"
 class Settled:
     """The remembered answers for one environment.
 
-    :param prefix: the environment. `command`: what is done with the request.
+    :param prefix: the environment. `command`: what is done to it.
+    :param decisive: what else decides: requests, texts, options.
     """
 
-    def __init__(self, settings: Settings, request: Request, prefix: Path, command: str) -> None:
+    def __init__(self, settings: Settings, prefix: Path, command: str, *decisive: object) -> None:
         self._root = settings.cache_dir
         self._path = self._root / _DIRECTORY / f"{cache_name(prefix)}.json"
         self._prefix = prefix
         self._started = time.time()
         self._state: tuple[str, int] | None = None
-        self._key = _key(settings, request, prefix, command)
+        self._key = _key(settings, prefix, command, decisive)
         if self._key is not None and not _is_interrupted(prefix):
             with suppress(BridgeError):  # The command reports it.
                 self._state = signature_of_records(prefix)
@@ -93,6 +96,15 @@ class Settled:
         return requests if isinstance(requests, dict) else {}
 
 
+def digest_of(lock: Path) -> str | None:
+    """A digest of a lock's text and place; `None`: it is no file that can be read."""
+    try:
+        data = read_content(lock, limit=_MAX_LOCK)
+    except OSError:
+        return None
+    return f"{os.path.realpath(lock)} {hashlib.sha256(data).hexdigest()}"
+
+
 def _is_interrupted(prefix: Path) -> bool:
     """Whether a transaction is under way, or left something to settle."""
     try:
@@ -103,18 +115,23 @@ def _is_interrupted(prefix: Path) -> bool:
         return True
 
 
-def _key(settings: Settings, request: Request, prefix: Path, command: str) -> str | None:
+def _key(settings: Settings, prefix: Path, command: str, decisive: Sequence[object]) -> str | None:
     """A digest of all that decides beside the records; `None` if it cannot be told."""
-    sources = (*request.requirements, *request.constraints)
-    if settings.policy is not None or any(each.url for each in sources) or any(file.dynamic for file in request.files):
+    if settings.policy is not None or any(isinstance(each, Request) and _is_open(each) for each in decisive):
         return None
     try:
         files = [_content(Path(path)) for path in settings.constraints]
         files += [_content(Path(settings.name_map))] if settings.name_map is not None else []
-        text = _text((__version__, command, os.path.realpath(prefix), _machine(), files, settings, request))
+        text = _text((__version__, command, os.path.realpath(prefix), _machine(), files, settings, decisive))
     except (OSError, TypeError):
         return None
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _is_open(request: Request) -> bool:
+    """Whether more decides than what a request says: what is at a URL, a program that makes its values."""
+    sources = (*request.requirements, *request.constraints)
+    return any(each.url for each in sources) or any(file.dynamic for file in request.files)
 
 
 def _content(path: Path) -> str:

@@ -21,15 +21,13 @@ from bridge.install.frozen_and_pinned import configured_pins, pins
 from bridge.install.registration import register
 from bridge.install.sources import Sources
 from bridge.model import Installed, Plan, PrefixState, Resolved
-from bridge.paths import quoted
+from bridge.paths import LOCK_FILE, quoted
 from bridge.requirements.files.locks.remembered import LockStore
-from bridge.requirements.locked import Lock, Locked, LockedConda, for_target
+from bridge.requirements.locked import Lock, Locked, LockedConda, LockedSource, for_target
 from converters.deferred import replace
 from converters.target import Target
 
-__all__ = ["Chosen", "Wanted", "clone", "is_of_wheels", "sync", "wanted_of"]
-
-DEFAULT = "bridge.lock"
+__all__ = ["Chosen", "Wanted", "clone", "is_closed", "is_of_wheels", "sync", "wanted_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +60,9 @@ class Chosen:
     def _text(self) -> tuple[Path, str]:
         from bridge.requirements.files.text import read_lock_text
 
-        path = Path(self.path or DEFAULT)
+        path = Path(self.path or LOCK_FILE)
         if self.path is None and not path.is_file():
-            raise UsageError("no-lock", f"there is no {DEFAULT} here", hint="name one, or make it: bridge lock REQ…")
+            raise UsageError("no-lock", f"there is no {LOCK_FILE} here", hint="name one, or make it: bridge lock REQ…")
         return path, read_lock_text(path)
 
 
@@ -133,13 +131,23 @@ def wanted_of(
     )
 
 
-def sync(path: Path, chosen: Chosen, session: Session, *, keeps: bool = False, is_dry_run: bool = False) -> AppliedPlan:
+def sync(
+    path: Path,
+    chosen: Chosen,
+    session: Session,
+    *,
+    lock: Lock | None = None,
+    keeps: bool = False,
+    is_dry_run: bool = False,
+) -> AppliedPlan:
     """Make an environment exactly what a lock says; one that does not exist is created.
+
+    :param lock: what `chosen` is, if it was read.
 
     A lock of wheels alone says nothing of conda packages, which stay. Raises what the readers raise, `UsageError` for a
     lock that does not fit this machine, `NetworkError` (`not-available`); all before anything is written.
     """
-    lock = chosen.read_for(session)
+    lock = lock or chosen.read_for(session)
 
     def planned() -> tuple[PrefixState, Plan, Sources]:
         state = (
@@ -178,6 +186,16 @@ def sync(path: Path, chosen: Chosen, session: Session, *, keeps: bool = False, i
     if not changed.plan.is_empty:
         register(path, session.settings.conda, os.environ)
     return changed
+
+
+def is_closed(lock: Lock) -> bool:
+    """Whether a lock's text says all: it is no list of requirements, and names no source code."""
+    if lock.format == "explicit" or lock.warnings:
+        return False
+    listed = (
+        each for environment in lock.environments for packages in environment.packages.values() for each in packages
+    )
+    return not any(isinstance(each, LockedSource) for each in listed)
 
 
 def is_of_wheels(lock: Lock, packages: Sequence[Locked]) -> bool:

@@ -59,7 +59,7 @@ def install(words: Words, dry_run: bool, upgrade: bool, **options: object) -> No
 
     run = begin(options)
     request = read_request(words, run.settings.platform or platform_of(run.prefix))
-    settled = None if upgrade else Settled(run.settings, request, run.prefix, "install")
+    settled = None if upgrade else Settled(run.settings, run.prefix, "install", request)
     applied = settled.recall() if settled is not None else None
     if applied is not None:
         run.warn(request)

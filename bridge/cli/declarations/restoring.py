@@ -10,6 +10,7 @@ import click
 from bridge.cli.group import begin, cli, show_applied
 from bridge.cli.options import archives, changing, locked_sources, names, output, part_of_lock, prefix
 from bridge.errors import UsageError
+from bridge.paths import LOCK_FILE
 
 
 @cli.command()
@@ -66,12 +67,25 @@ def sync(
     **options: object,
 ) -> None:
     """Make an environment exactly what LOCK says, in one transaction (default: ./bridge.lock); nothing is solved."""
-    from bridge.cli.commands import syncing
+    from bridge.cli.commands.settled import Settled, digest_of
 
     run = begin(options)
-    chosen = syncing.Chosen(path=lock, environment=file_environment, extras=file_extras, groups=file_groups)
-    with run.session() as session:
-        applied = syncing.sync(run.settings.prefix or run.prefix, chosen, session, keeps=keep, is_dry_run=dry_run)
+    path = run.settings.prefix or run.prefix
+    digest = digest_of(Path(lock or LOCK_FILE))
+    parts = (file_environment, tuple(file_extras), tuple(file_groups))
+    settled = None if digest is None else Settled(run.settings, path, "sync", digest, parts, keep)
+    applied = settled.recall() if settled is not None else None
+    if applied is not None:
+        run.warn(None)
+    else:
+        from bridge.cli.commands import syncing
+
+        chosen = syncing.Chosen(path=lock, environment=file_environment, extras=file_extras, groups=file_groups)
+        with run.session() as session:
+            read = chosen.read_for(session)
+            applied = syncing.sync(path, chosen, session, lock=read, keeps=keep, is_dry_run=dry_run)
+        if settled is not None and not run.has_warned(None) and syncing.is_closed(read):
+            settled.keep(applied)
     show_applied(run, applied, dry_run)
 
 

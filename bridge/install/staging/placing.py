@@ -1,7 +1,7 @@
 """Place the packages of a plan in the staging directory, in several processes, and write the records of wheels.
 
 Creating a file takes the system 60 µs, and python 20 µs with the interpreter locked, so processes gain more than
-threads. What a process fails to do is repeated here (`bridge.prefix.processes`).
+threads. What a process fails to do is repeated here (`bridge.fs.processes`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from bridge.archive.wheels import WheelManifest
 from bridge.cache.packages import PackageStore, unpacked_package
 from bridge.cache.wheels import unpacked_contents
 from bridge.errors import FaultError, IntegrityError
+from bridge.fs.processes import Spread, processors, spread
 from bridge.install.manifest import site_packages_after
 from bridge.install.provenance import conda_depends, meta_path
 from bridge.install.staging.bytecode import Compiled
@@ -31,7 +32,6 @@ from bridge.install.staging.placer import Placer
 from bridge.install.staging.wheels import Placement, place_wheel, record_wheel
 from bridge.model import Entry, Resolved
 from bridge.prefix.claims import incoming
-from bridge.prefix.processes import Spread, processors, spread
 
 __all__ = ["Placing"]
 

@@ -13,7 +13,7 @@ from bridge import prefix
 from bridge.audit.look.observe import observe
 from bridge.audit.look.tree import read_tree
 from bridge.audit.run import audit
-from bridge.prefix import processes
+from bridge.fs import processes
 from tests.support.audit_cases import LINUX, NAMES
 from tests.support.binaries import elf
 from tests.support.prefixes import SITE, PrefixBuilder

@@ -1,16 +1,18 @@
-"""A request that changed nothing is not solved again, as long as all that decides is the same."""
+"""A request or a lock that changed nothing is not solved or read again, as long as all that decides is the same."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from bridge.cli import main
+from bridge.cli import commands, main
 from bridge.fs import unchanged
 from bridge.paths import OWN
 from tests.support.builders import install_distribution, install_record, make_conda, make_repodata, make_wheel
@@ -148,4 +150,53 @@ def test_what_more_than_the_records_decides_is_not_remembered(
         monkeypatch.setattr(unchanged, "_RACY", 3600 * 1_000_000_000)
     install(folder, *words)
     assert ("warning" in capsys.readouterr().err) == (kind == "warning")
+    assert not (folder / "cache/settled").exists()
+
+
+# --- sync -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def synced(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Path:
+    """A folder where `sync` of a lock is known to do nothing, and a sync that reads the lock fails."""
+    assert main(["export", "-q", "-p", str(folder / "env"), "-o", "pylock.toml"]) == 0
+    assert sync(folder) == 0
+    assert NOTHING in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "bridge.cli.commands.syncing", None)
+    monkeypatch.delattr(commands, "syncing")
+    return folder
+
+
+def sync(folder: Path, *words: str) -> int:
+    lock = [] if words and words[0].endswith(".txt") else ["pylock.toml"]
+    return main(["sync", "-p", str(folder / "env"), *lock, *words])
+
+
+def test_a_lock_that_is_known_to_change_nothing_is_not_read(synced: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sync(synced) == 0
+    assert NOTHING in capsys.readouterr().err
+    assert sync(synced, "--dry-run", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["operations"] == []
+
+
+@pytest.mark.parametrize("kind", ["a package is removed", "a distribution is gone", "a pin is added"])
+def test_a_changed_environment_is_compared_with_the_lock(synced: Path, kind: str) -> None:
+    CHANGES[kind](synced / "env")
+    assert sync(synced) != 0
+
+
+def test_a_changed_lock_is_read(synced: Path) -> None:
+    text = (synced / "pylock.toml").read_text()
+    (synced / "pylock.toml").write_text(text + "# later\n")
+    assert sync(synced) != 0
+    (synced / "pylock.toml").write_text(text)
+    assert sync(synced, "--keep") != 0
+    assert sync(synced, "--file-environment", "other") != 0
+    assert sync(synced) == 0
+
+
+def test_a_list_of_requirements_is_read_each_time(folder: Path) -> None:
+    digest = hashlib.sha256((folder / "wheels/leaf-1.0-py3-none-any.whl").read_bytes()).hexdigest()
+    (folder / "list.txt").write_text(f"leaf==1.0 --hash=sha256:{digest}\n")
+    assert sync(folder, "list.txt", "--no-index", "--find-links", str(folder / "wheels")) == 0
     assert not (folder / "cache/settled").exists()

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from bridge.prefix.processes import spread
+from bridge.fs.processes import spread
 
 HERE = os.getpid()
 
@@ -38,7 +38,7 @@ def alone(code: str, *, status: int = 0) -> bytes:
 def test_copies_do_the_work_and_large_answers_come_whole() -> None:
     code = """
 import os
-from bridge.prefix.processes import spread
+from bridge.fs.processes import spread
 with spread(lambda number: (os.getpid(), bytes(1 << 18)), 40, 3) as running:
     found = running.results()
 print(os.getpid() in {process for process, _ in found}, {len(data) for _, data in found} == {1 << 18})
@@ -50,7 +50,7 @@ def test_what_a_copy_failed_to_do_is_done_here() -> None:
     """MUST: no copy changes what is found: not one that dies, not one whose task fails there."""
     code = """
 import os, signal
-from bridge.prefix.processes import spread
+from bridge.fs.processes import spread
 HERE = os.getpid()
 def task(number):
     if os.getpid() != HERE and number == 7:
@@ -88,7 +88,7 @@ def test_with_threads_nothing_is_copied() -> None:
 def test_what_is_left_ends_the_copies() -> None:
     code = """
 import os, time
-from bridge.prefix.processes import spread
+from bridge.fs.processes import spread
 started = time.monotonic()
 with spread(lambda _: time.sleep(60), 2, 2):
     pass
@@ -105,7 +105,7 @@ def test_copies_end_with_their_parent() -> None:
     """MUST: whoever kills an audit is rid of all of it."""
     code = """
 import os, sys, time
-from bridge.prefix.processes import spread
+from bridge.fs.processes import spread
 def task(number):
     time.sleep(0.05)
     print(os.getpid(), flush=True)
@@ -122,7 +122,7 @@ def test_a_copy_with_much_to_say_ends_with_its_parent() -> None:
     """MUST: whoever kills an audit is rid of all of it: more than a pipe holds, and nobody who reads it."""
     code = """
 import os, time
-from bridge.prefix.processes import spread
+from bridge.fs.processes import spread
 def task(number):
     time.sleep(0.2)
     return bytes(1 << 20)
@@ -137,7 +137,7 @@ with spread(task, 8, 2), spread(task, 8, 2):
 def test_nothing_stays_open() -> None:
     code = """
 import os, time
-from bridge.prefix.processes import spread
+from bridge.fs.processes import spread
 before = len(os.listdir("/proc/self/fd"))
 for _ in range(3):
     with spread(str, 10, 3) as running:
