@@ -258,10 +258,10 @@ def _channels(ask: Lookup, conda: CondaConfiguration) -> tuple[str, ...]:
         raise UsageError(
             "override-channels", "--override-channels without a channel", hint="name the channels to use with -c"
         )
-    if files := [text for text in given if text.lower().endswith((".txt", ".in")) and os.path.isfile(text)]:
+    if files := [text for text in given if text.lower().endswith((".txt", ".in")) and not os.path.isdir(text)]:
         raise UsageError(
             "channel-file",
-            f"-c names a channel, and {files[0]} is a file",
+            f"-c names a channel, and {files[0]} is the name of a file",
             hint="pip's constraints: write `-c FILE` into a requirements.txt, and give that with -r",
         )
     return public_locations(ask, "channel", ask.strings("channel") or conda.channels) or ("conda-forge",)

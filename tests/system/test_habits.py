@@ -10,6 +10,7 @@ import pytest
 from bridge.cli import main
 from bridge.cli.group import COMMANDS
 from bridge.cli.habits import ALIASES, answer_to_command, answer_to_option, translated
+from bridge.cli.habits.answers import OPTIONS
 from tests.support.builders import install_record, make_conda, make_repodata, make_wheel
 from tests.support.command_line import Bridge
 
@@ -193,7 +194,70 @@ OTHERS = {
     "envs": "bridge env list",
     "licenses": "bridge list -v",
 }
-LINES = {line: answer for lines in (*TYPED.values(), MORE, OTHERS) for line, answer in lines.items()}
+# Sixty more, of the first hour of people who know conda, mamba, pip, uv, pixi, poetry or conda-lock.
+HOURS = {
+    "env create environment.yml": "-r environment.yml",
+    "create -n new uv.lock": "-r uv.lock",
+    "create -n new requirements.txt": "-r requirements.txt",
+    "create -n new ./requirements.txt": "-r ./requirements.txt",
+    "lock pyproject.toml": "-r pyproject.toml",
+    "install -r FILE -c constraints.txt": "pip's constraints",
+    "list -n mine --no-builds": "bridge export --no-builds",
+    "package --which bin/python": "bridge owner PATH",
+    "env info --path": "bridge env list",
+    "env list --full-path": DOES,
+    "search --only-name demo": DOES,
+    "search -N demo": DOES,
+    "search -l 1 demo": DOES,
+    "config path --global": DOES,
+    "shell -n mine -c true": "bridge run -n NAME COMMAND",
+    "shell completion": "bridge completion SHELL",
+    "run python -V -n mine": "options of bridge come before COMMAND",
+    "outdated demo -p ENV": DOES,
+    "remove -p ENV --file FILE --dry-run": DOES,
+    "create -n new demo@latest": "write demo",
+    "create -n new demo@1.0": "write 'demo==1.0'",
+    "create -n new demo@^1.2": "write 'demo>=1.2,<2'",
+    "create -n new 'demo[x]@>=1,<3'": "write 'demo[x]>=1,<3'",
+    "create -n new demo^0.3": "write 'demo>=0.3,<0.4'",
+    "create -n new demo~1.2": "write 'demo>=1.2,<1.3'",
+    "add -G test demo": "--group NAME",
+    "install --with dev": "--group NAME",
+    "install --without test": "--group NAME",
+    "install --no-root": "--group NAME",
+    "install --sync": "bridge sync LOCK",
+    "install --skip demo": "out of the requirements",
+    "create -n new -E test -r absent/pyproject.toml": "check the path",
+    "update --lock": "bridge lock --upgrade",
+    "lock --regenerate -r FILE --dry-run -o new.lock": DOES,
+    "lock --no-update -r FILE --dry-run -o new.lock": DOES,
+    "lock -f YML -p linux-64 --dry-run -o new.lock": DOES,
+    "lock -f YML -p linux-64 -p osx-arm64 --dry-run -o new.lock": DOES,
+    "lock --micromamba --conda x -f YML --dry-run -o new.lock": DOES,
+    "lock --check-input-hash --dev-dependencies -f YML --dry-run -o new.lock": DOES,
+    "lock --filename-template 'x-{platform}.lock' -f YML": "-o FILE",
+    "lock --virtual-package-spec vp.yml -f YML": "--virtual-package",
+    "lock --without-cuda -f YML": "__cuda=VERSION",
+    "export --with dev": "bridge lock -r pyproject.toml",
+    "export --no-dev": "bridge lock -r pyproject.toml",
+    "export -f out.txt --without-hashes -p ENV": DOES,
+    "conda-lock -f environment.yml": "bridge lock -r FILE -o conda-lock.yml",
+    "conda-lock install": "bridge lock -r FILE -o conda-lock.yml",
+    "render -p linux-64": "bridge export LOCK --format explicit",
+    "python pin 3.12": "bridge pin",
+    "source add x https://example.org": "index-url",
+    "self add poetry-plugin-export": "no plugins",
+    "self show": "bridge self check",
+    "about": "bridge info",
+    "clean --all": "--older-than 0d",
+    "clean -tipy": "--older-than 0d",
+    "project info": "pixi.toml or pyproject.toml",
+    "workspace platform add win-64": "pixi.toml or pyproject.toml",
+    "cache clear --all pypi": "--older-than 0d",
+    "global upgrade-all": "bridge create -n TOOL",
+    "install --locked": "bridge sync LOCK",
+}
+LINES = {line: answer for lines in (*TYPED.values(), MORE, OTHERS, HOURS) for line, answer in lines.items()}
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +272,11 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     "line",
-    [pytest.param(line, marks=pytest.mark.slow if line in OTHERS else ()) for line in LINES if LINES[line] == DOES],
+    [
+        pytest.param(line, marks=pytest.mark.slow if line in OTHERS or line in HOURS else ())
+        for line in LINES
+        if LINES[line] == DOES
+    ],
 )
 def test_a_habit_is_understood(line: str, packages: Path, tmp_path: Path) -> None:
     bridge = Bridge.of_folder(tmp_path, packages=packages, HOME=str(tmp_path / "home"))
@@ -258,6 +326,8 @@ def test_an_answer_names_only_commands_that_there_are() -> None:
     assert answer_to_option("uninstall", "--all", {"env"}) == answer_to_option("remove", "--all", {"env"})
     assert answer_to_option("list", "--outdated", {"list"}) is None
     assert set(ALIASES.values()) <= set(COMMANDS)
+    named = [words[1] for _, _, text in OPTIONS if (words := text.split())[0] == "bridge"]
+    assert [word for word in named if word not in COMMANDS] == []
 
 
 def test_unknown_words_are_compared_with_commands(tmp_path: Path) -> None:

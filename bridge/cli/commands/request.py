@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bridge.cli.habits.requirements import check_requirement
 from bridge.cli.options import Words
 from bridge.config import Settings
 from bridge.errors import UsageError
@@ -196,6 +197,8 @@ def read_request(words: Words, platform: str | None = None) -> Request:
         option = options[0]
         hint = f"-r pyproject.toml {option}"
         raise UsageError("no-requirements", f"{option} names a part of a file, and no file is named", hint=hint)
+    for text in words.requirements:
+        check_requirement(text)
     typed = [direct_requirement(text, Path.cwd()) or algebra.parse(text) for text in words.requirements]
     linked = [_editable(text) for text in words.editables]
     plain = [masked(each.url or "") for each in linked if not each.text.startswith("-e ")]

@@ -46,6 +46,9 @@ def run(command: Sequence[str], cwd: str | None, no_capture_output: bool, **opti
         )
         raise UsageError("usage", f"bridge run has no option {option}", hint=hint)
     started = begin(options)
+    if started.settings.prefix is None and not {"-n", "--name", "-p", "--prefix"}.isdisjoint(command):
+        hint = "options of bridge come before COMMAND: bridge run -n NAME COMMAND…"
+        raise UsageError("no-prefix", "no environment was given", hint=hint)
     change = entering.entering(started.prefix, started.settings, "sh", os.environ).change
     words = command[1:] if command[0] == "--" else command
     if not started.settings.json:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
+from converters.target import SUBDIRS
+
 __all__ = ["EQUAL", "IDLE", "translate"]
 
 _CHANGES = ("create", "install", "remove", "update")
@@ -32,6 +34,11 @@ EQUAL: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
     (("lock",), ("-P", "--upgrade-package", "--update"), "--upgrade"),
     (("lock",), ("--locked",), "--check"),
     (("lock",), ("--lockfile", "--output-file"), "-o"),
+    (("lock",), ("--regenerate",), "--upgrade=*"),
+    *((("lock",), (f"-p {subdir}",), f"--platform {subdir}") for subdir in SUBDIRS),
+    (("create", "install", "lock", "resolve"), ("-E", "--extras"), "--extra"),
+    (("set", "unset", "edit", "path"), ("--global", "-g"), "--user"),
+    (("set", "unset", "edit", "path"), ("--local", "-l", "--workspace"), "--project"),
     (("export",), ("-f", "--file", "--output-file"), "-o"),
     (("list", "outdated"), ("--format json",), "--json"),
     (("search",), ("-f", "--full-name"), ""),
@@ -59,9 +66,13 @@ IDLE: tuple[tuple[tuple[str, ...], tuple[str, ...], bool], ...] = (
     (_SOLVES, ("--repodata-use-zst", "--prerelease if-necessary", "--prerelease if-necessary-or-explicit",
                "--prerelease disallow"), False),
     (("install", "update", "remove"), ("--no-deps-check",), False),
-    (("lock",), ("--generate-hashes", "--universal"), False),
+    (("lock",), ("--generate-hashes", "--universal", "--no-update", "--mamba", "--no-mamba", "--micromamba",
+                 "--no-micromamba", "--check-input-hash", "--dev-dependencies", "--include-dev-dependencies",
+                 "--strip-auth"), False),
+    (("lock",), ("--conda",), True),
     (("list",), ("--show-channel-urls", "--local", "-l", "--format columns", "--include-editable"), False),
-    (("search",), ("--names-only",), False),
+    (("list",), ("--full-path",), False),
+    (("search",), ("--names-only", "--only-name", "-N"), False),
     (("sync",), ("--frozen", "--locked", "--exact"), False),
     (("info",), ("--all", "-a", "--system", "-s", "--extended"), False),
     ((), ("--disable-pip-version-check", "--no-python-version-warning", "--require-virtualenv", "--no-banner",
