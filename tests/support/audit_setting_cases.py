@@ -69,7 +69,9 @@ SETTINGS = [
         (("unowned-file", "info", "share", None, None),),
     ),
     Case(
-        "a kernel that is no document", do(numpy, put(KERNEL, b"[")), (("unowned-file", "info", "share", None, None),)
+        "a kernel that is no document",
+        do(numpy, put(KERNEL, b"[")),
+        (("broken-kernel", "warning", KERNEL, None, None), ("unowned-file", "info", "share", None, None)),
     ),
     Case(
         "a kernel whose interpreter is gone",

@@ -140,7 +140,8 @@ def former_place(env: Environment, rng: random.Random) -> Expected:
 def gone_kernel(env: Environment, rng: random.Random) -> Expected:
     path = env.root / f"share/jupyter/kernels/{rng.choice(('python3', 'mine'))}/kernel.json"
     path.parent.mkdir(parents=True)
-    path.write_text(json.dumps({"argv": ["/former/env/bin/python", "-m", "ipykernel_launcher"]}))
+    gone = json.dumps({"argv": ["/former/env/bin/python", "-m", "ipykernel_launcher"]})
+    path.write_text(rng.choice((gone, "{", '{"argv": []}')))
     return Expected(("broken-kernel",), (env.path(path),), also=("share",))
 
 

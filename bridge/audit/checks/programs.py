@@ -89,7 +89,7 @@ def world_writable(view: View) -> Iterator[Finding]:
 
 
 def broken_kernel(view: View) -> Iterator[Finding]:
-    """A kernel of Jupyter whose interpreter does not exist: it was moved or removed, and notebooks do not start.
+    """A kernel of Jupyter that names no program, or one that was moved or removed: notebooks do not start.
 
     Not reported for the record of a package, whose change is a modified file.
     """
@@ -99,8 +99,12 @@ def broken_kernel(view: View) -> Iterator[Finding]:
         if kernel.is_there or owner is not None:
             continue
         is_python = _PYTHON.match(posixpath.basename(kernel.interpreter)) is not None
-        commands = repair.install_kernel(view, kernel) if has_kernel and is_python else ()
-        evidence = f"its interpreter {kernel.interpreter} does not exist"
+        if has_kernel and is_python:
+            commands = repair.install_kernel(view, kernel)
+        else:
+            commands = repair.delete(view, posixpath.dirname(path))  # as `jupyter kernelspec remove` does
+        evidence = "it does not say what to run, so that Jupyter leaves it out"
+        evidence = f"its interpreter {kernel.interpreter} does not exist" if kernel.interpreter else evidence
         yield Finding.of(None, "broken-kernel", "warning", path, evidence, repair=commands)
 
 

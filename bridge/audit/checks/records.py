@@ -74,7 +74,7 @@ def _repair_defect(view: View, owner: Owner | None, defect: Defect) -> tuple[str
     directory, _, name = defect.path.rpartition("/")
     if owner is None:
         if directory != META:
-            return ()
+            return repair.delete(view, defect.path) if name.endswith(".egg-link") else ()
         if defect.package:
             return repair.rename(view, defect.path, f"{META}/{defect.package}.json")
         return repair.record_of_package(view) if named_package(name) else ()

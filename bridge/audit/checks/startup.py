@@ -11,6 +11,7 @@ from functools import partial
 from bridge.audit.checks import repair
 from bridge.audit.checks.startup_lines import OF_SETUPTOOLS, is_usual_line
 from bridge.audit.finding import Finding, Level
+from bridge.audit.look.inspection import Editable
 from bridge.audit.view import View
 from bridge.model import EGGS, Distribution
 from bridge.prefix.claims import Owner
@@ -110,8 +111,13 @@ def broken_editable(view: View) -> Iterator[Finding]:
             path=editable.distribution,
             owner=owner.label if owner else None,
             evidence=f"python imports it from {absent[0]}, which does not exist",
-            repair=repair.pip(view, "uninstall", "--yes", owner.package) if owner else (),
+            repair=repair.pip(view, "uninstall", "--yes", owner.package) if owner else _unlink(view, editable),
         )
+
+
+def _unlink(view: View, editable: Editable) -> tuple[str, ...]:
+    """Delete an `.egg-link` of setuptools, with which pip cannot do anything once its working copy is gone."""
+    return repair.delete(view, editable.distribution) if editable.distribution.endswith(".egg-link") else ()
 
 
 def user_site_shadow(view: View) -> Iterator[Finding]:
@@ -163,12 +169,28 @@ def standard_library_shadow(view: View) -> Iterator[Finding]:
     for module, (path, owner) in _top_level(view).items():
         if module in standard:
             evidence = f"the standard library has a module {module}, which hides this one, or is hidden by it"
-            yield Finding.of(owner or view.owner(path), "standard-library-shadow", "warning", path, evidence)
+            holder = owner or view.owner(path)
+            commands = _without_backport(view, holder, standard)
+            yield Finding.of(holder, "standard-library-shadow", "warning", path, evidence, repair=commands)
     for path in (path for directory in ("bin", "Scripts") for path in view.observed.below(directory)):
         match = _MODULE.match(path.rpartition("/")[2]) if view.observed.kind(path) == "file" else None
         if match and match[1] in standard:
             evidence = f"the scripts beside it import this instead of the standard library's {match[1]}"
             yield Finding.of(view.owner(path), "standard-library-shadow", "warning", path, evidence)
+
+
+def _without_backport(view: View, owner: Owner | None, standard: Collection[str]) -> tuple[str, ...]:
+    """Uninstall what pip installed if it has only modules of the standard library (enum34), and nothing requires it."""
+    own = owner.distribution if owner is not None and owner.installed is None else None
+    site = view.state.site_packages
+    if own is None or own.entries is None or site is None:
+        return ()
+    paths = [each.path.removeprefix(f"{site}/") for each in own.entries]
+    modules = {path.partition("/")[0].removesuffix(".py") for path in paths if ".dist-info/" not in path}
+    needs = regex(rf"(?i){'[-_.]+'.join(map(re.escape, canonicalize_name(own.name).split('-')))}(?![\w.-])")
+    is_needed = any(needs.match(line) for each in view.records.importable for line in each.requires_dist)
+    is_backport = modules - {"__pycache__"} <= set(standard) and not is_needed
+    return repair.pip(view, "uninstall", "--yes", own.name) if is_backport else ()
 
 
 def standard_library(minor: tuple[int, int] | None) -> frozenset[str]:

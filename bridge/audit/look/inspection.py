@@ -150,7 +150,7 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kernel:
-    """A kernel of Jupyter; `shown` is its name for people, `interpreter` is absolute."""
+    """A kernel of Jupyter; `shown` is its name for people, `interpreter` is absolute; empty: it has none."""
 
     name: str
     shown: str

@@ -36,7 +36,7 @@ def activated_prefixes(prefix: Path) -> dict[str, str]:
 
 
 def kernels(prefix: Path) -> Iterator[tuple[str, Kernel]]:
-    """The kernels of an environment whose interpreter is named by its path."""
+    """The kernels of an environment whose interpreter is named by its path, or that Jupyter cannot read."""
     try:
         names = sorted(os.listdir(prefix / _KERNELS))
     except OSError:
@@ -47,6 +47,8 @@ def kernels(prefix: Path) -> Iterator[tuple[str, Kernel]]:
             document = json.loads(_text(prefix / path))
             interpreter, shown = document["argv"][0], document.get("display_name")
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            if (prefix / path).is_file():
+                yield path, Kernel(name=name, shown=name, interpreter="", is_there=False)
             continue
         if isinstance(interpreter, str) and interpreter.startswith("/") and "\0" not in interpreter:
             shown = shown if isinstance(shown, str) else name
