@@ -132,12 +132,14 @@ function arrows(nodes) {  // between visible packages, without those that a long
   return result;
 }
 const title = i => packages[i].name.length > 30 ? packages[i].name.slice(0, 29) + "…" : packages[i].name;
-const HEIGHT = 26, graph = $("graph");
+const HEIGHT = 26, graph = $("graph"), pen = document.createElement("canvas").getContext("2d");
+pen.font = `13px ${getComputedStyle(document.body).fontFamily}`;
+const measured = text => pen.measureText(text).width;
 function layOut() {
   const nodes = visible(), edges = arrows(nodes), tied = new Set(edges.flat()), layout = new dagre.graphlib.Graph();
   layout.setGraph({rankdir: "LR", nodesep: 9, edgesep: 5, ranksep: 46, marginx: 14, marginy: 14, ranker: nodes.length > 120 ? "longest-path" : "network-simplex"});
   layout.setDefaultEdgeLabel(() => ({}));
-  const widthOf = i => 22 + 7.6 * (title(i).length + (isFolded && folded[i].length && !open.has(i) ? 5 : 0));
+  const widthOf = i => 20 + measured(title(i)) + (isFolded && folded[i].length && !open.has(i) ? 10 + measured(` +${below(i)}`) : 0);
   for (const i of nodes) if (tied.has(i)) layout.setNode(String(i), {width: widthOf(i), height: HEIGHT});
   for (const [from, to] of edges) layout.setEdge(String(from), String(to));
   dagre.layout(layout);

@@ -197,6 +197,10 @@ def test_every_finding_is_printed(tmp_path: Path, browser: Page) -> None:
     pages = pypdf.PdfReader(io.BytesIO(browser.pdf())).pages
     text = unicodedata.normalize("NFKC", "".join(each.extract_text() for each in pages))  # "fi" is one character there
     assert {f"finding-{number:03}" for number in range(122)} - set(re.findall(r"finding-\d{3}", text)) == set()
+    browser.send("Emulation.setEmulatedMedia", media="print")
+    shown_names = "[...document.querySelectorAll('#packages td.name')].filter(each => each.innerText.trim()).length"
+    assert browser.run(shown_names) == 60
+    browser.send("Emulation.setEmulatedMedia", media="")
 
 
 def test_without_scripts_all_is_there_as_a_list(tmp_path: Path, browser: Page) -> None:
