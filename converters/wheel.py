@@ -125,15 +125,21 @@ def parse_wheel_name(filename: str) -> WheelName:
 
 
 def read_metadata(filename: str, stream: BinaryIO) -> bytes:
-    """Return METADATA of an open wheel. Raises `UnsafeInputError` (`wheel-dist-info`, `limit-size`)."""
+    """Return METADATA of an open wheel.
+
+    Raises `UnsafeInputError` (`wheel-dist-info`, `limit-size`), and `ValueError` if the stream is no zip.
+    """
     import zipfile  # noqa: PLC0415 - slow to import; installed METADATA is in no archive
 
-    with zipfile.ZipFile(stream) as archive:
-        member = dist_info_member(archive.namelist(), filename, "METADATA")
-        info = archive.getinfo(member)
-        if info.file_size > MAX_METADATA:
-            raise UnsafeInputError("limit-size", f"{filename}: METADATA is larger than {MAX_METADATA} bytes")
-        return archive.read(info)
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            member = dist_info_member(archive.namelist(), filename, "METADATA")
+            info = archive.getinfo(member)
+            if info.file_size > MAX_METADATA:
+                raise UnsafeInputError("limit-size", f"{filename}: METADATA is larger than {MAX_METADATA} bytes")
+            return archive.read(info)
+    except zipfile.BadZipFile as error:
+        raise ValueError(str(error)) from error
 
 
 def check_name(named: WheelName, metadata: CoreMetadata, filename: str) -> None:

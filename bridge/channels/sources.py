@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bridge.channels.host import HostChannel
 from bridge.channels.places import HOST, located
 from bridge.channels.repodata import Repodata
 from bridge.channels.wheels import ChannelWheel, unique
@@ -19,6 +18,7 @@ from bridge.secrets import SECRETS
 from converters.record import Record
 
 if TYPE_CHECKING:
+    from bridge.channels.host import HostChannel
     from bridge.config.policy import Policy
     from bridge.fetch.client import Client
     from bridge.fetch.responses import Progress
@@ -96,6 +96,8 @@ class Channels:
                 SECRETS.add_stored(origin, user=credential.user, bearer=credential.bearer, token=credential.token)
         self._places |= {origin: text for origin, text in places.items() if origin not in self._places}
         if HOST in self._places and self._host is None:
+            from bridge.channels.host import HostChannel  # noqa: PLC0415 - most runs name channels of their own
+
             self._host = HostChannel(self._cache / "host", packs_late=self._packs_late)
         self._order = {origin: place for place, origin in enumerate(self._places)}
         self._others = [origin for origin in self._places if origin != HOST]

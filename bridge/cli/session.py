@@ -182,9 +182,11 @@ class Session:
 
     def _known_channels(self, state: PrefixState | None) -> tuple[str, ...]:
         """The channels of an environment, unless the user named others."""
+        if state is None or self.settings.has_channels:
+            return ()
         from bridge.prefix.origin import channels_of
 
-        return () if state is None or self.settings.has_channels else channels_of(state.installed)
+        return channels_of(state.installed)
 
     def names(self, urls: Sequence[str], state: PrefixState | None = None) -> NameMap:
         """The map of conda names to PyPI names: `--name-map`, else the maps of local channels and installed records.
@@ -320,8 +322,7 @@ class Session:
         :param recorder: records the solve.
         :param patience: as in `SolveRequest`.
         """
-        from bridge.cli.solutions import checked, explained, solved
-        from bridge.install.frozen_and_pinned import configured_pins
+        from bridge.cli.solutions import checked, explained, pinned, solved
         from bridge.resolve import SolveRequest, Standing
 
         standing = standing or Standing()
@@ -333,7 +334,7 @@ class Session:
                 standing.earlier,
                 constraints,
                 standing.pins,
-                configured_pins(self.settings),
+                pinned(self.settings),
             )
         )
         self.check_files((*requirements, *earlier))

@@ -14,10 +14,8 @@ from bridge.requirements import algebra
 from bridge.requirements.wanted import Wanted
 from bridge.resolve import Catalog, SolveRequest, resolve
 from bridge.resolve.channel_wheels import IndexWithChannels
-from bridge.resolve.explain.indexes import Indexes, with_other_indexes
 from bridge.resolve.installed import IndexWithInstalled, InstalledCandidates
 from bridge.resolve.locked_records import LockedRecords, with_locks
-from bridge.resolve.near_names import KnownNames, with_near_names
 from bridge.resolve.preflight import (
     check_solution,
     solution_warnings,
@@ -35,7 +33,7 @@ if TYPE_CHECKING:
     from bridge.resolve.recording import Recorder
     from bridge.resolve.search.joint import Watcher
 
-__all__ = ["RunPort", "checked", "explained", "naming_indexes", "solved"]
+__all__ = ["RunPort", "checked", "explained", "naming_indexes", "pinned", "solved"]
 
 
 class RunPort(Protocol):
@@ -57,6 +55,15 @@ class RunPort(Protocol):
     def used_index(self) -> Index | None: ...
 
     def tell_once(self, warnings: Sequence[str]) -> None: ...
+
+
+def pinned(settings: Settings) -> tuple[algebra.Requirement, ...]:
+    """The pins from conda's configuration. Raises as `configured_pins`."""
+    if not settings.conda.pinned_packages:
+        return ()
+    from bridge.install.frozen_and_pinned import configured_pins
+
+    return configured_pins(settings)
 
 
 def solved(run: RunPort, request: SolveRequest, catalog: Catalog, recorder: Recorder | None) -> Resolution:
@@ -102,6 +109,8 @@ def explained(
 
     If a channel of the environment failed, its error: the missing package may be there.
     """
+    from bridge.resolve.near_names import KnownNames, with_near_names
+
     for url, failure in channels.dropped.items():
         if local_path(url) is None:
             return failure
@@ -123,6 +132,8 @@ def explained(
 
 def naming_indexes(run: RunPort, error: NoSolutionError) -> NoSolutionError:
     """Return the error with the indexes that were not asked for a project."""
+    from bridge.resolve.explain.indexes import Indexes, with_other_indexes
+
     settings = run.settings
     indexes = Indexes(
         urls=settings.index_urls,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bridge.channels._rattler import current_subdir, detect_virtual_packages
 from bridge.config import Settings
-from bridge.prefix.platform import platform_of
 from converters.deferred import replace
 from converters.target import Target
 
@@ -24,7 +23,12 @@ def target_of(settings: Settings) -> Target:
     `--virtual-package` modifies its virtual packages.
     """
     here = current_subdir()
-    subdir = settings.platform or (settings.prefix and platform_of(settings.prefix)) or here
+    subdir = settings.platform
+    if subdir is None and settings.prefix:
+        from bridge.prefix.platform import platform_of
+
+        subdir = platform_of(settings.prefix)
+    subdir = subdir or here
     virtual_packages = detect_virtual_packages() if subdir == here else _FOREIGN[subdir.split("-")[0]]
     named = {name: (version, build) for name, version, build in virtual_packages}
     for name, version in settings.virtual_packages:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import calendar
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager
 from dataclasses import field
-from email.utils import formatdate, parsedate_to_datetime, parsedate_tz
-from http import HTTPStatus
 from typing import Protocol, TypeVar
 
 from bridge.errors import NetworkError, UsageError
@@ -135,6 +132,8 @@ def invalid_url(url: str, error: Exception) -> UsageError:
 
 def status_error(answer: Response) -> Exception:
     """The error for a failed status: `RetryableError` for 408, 429 and 5xx, else `NetworkError`."""
+    from http import HTTPStatus  # noqa: PLC0415 - most answers are no errors
+
     status = answer.status
     name = HTTPStatus(status).phrase if status in HTTPStatus.__members__.values() else "unknown status"
     hint = _HINTS.get(status, _SERVER_HINT if status >= 500 else None)
@@ -151,6 +150,8 @@ def retry_after(text: str | None) -> float | None:
         return None
     if _SECONDS.match(text.strip()):
         return float(text)
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - slow to import; a run on fresh pages reads no date
+
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
     except (ValueError, OverflowError, TypeError, OSError, IndexError):  # `email` raises all of them for bad dates
@@ -191,6 +192,8 @@ def make_storable(status: int, headers: MutableMapping[str, str]) -> None:
     RFC 9111 requires a date and an expiry. Pages without them, redirects and 404 are needed offline too; the latter two
     lose all fields that would make them fresh or valid.
     """
+    from email.utils import formatdate  # noqa: PLC0415
+
     headers.pop("set-cookie", None)
     # Pages are stored by credential, so Vary need not name credentials, and CacheControl would store them for it.
     if "vary" in headers:
@@ -217,6 +220,9 @@ def max_age(policy: str) -> float | None:
 
 
 def _is_date(text: str) -> bool:
+    import calendar  # noqa: PLC0415
+    from email.utils import parsedate_tz  # noqa: PLC0415
+
     fields = parsedate_tz(text)
     try:
         return fields is not None and calendar.timegm(fields[:6]) >= 0

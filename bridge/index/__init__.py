@@ -8,7 +8,6 @@ as in pip. Only "not found" leads to the next index: one that cannot be reached,
 from __future__ import annotations
 
 import hashlib
-import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
@@ -51,7 +50,7 @@ __all__ = ["Index"]
 
 # Prefix of kept METADATA: whether it was read from a wheel with a verified hash.
 _UNCONFIRMED, _CONFIRMED = b"?", b"!"
-_BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, KeyError)
+_BROKEN_ZIP = (zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, KeyError)
 
 
 class Index:

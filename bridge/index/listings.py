@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +35,8 @@ if TYPE_CHECKING:
     from bridge.config.indexes import IndexStrategy
 
 __all__ = ["Listings"]
+
+_FORBIDDEN = 403  # the status of an answer
 
 
 class Listings:
@@ -147,7 +148,7 @@ class Listings:
             page = self._client.get(url, accept=ACCEPT, max_bytes=MAX_PAGE, serial=serial)
         except NetworkError as error:
             # Object stores answer 403 for what they do not have. The list of projects shows that it is not there.
-            names = self._projects.get(base) if error.objects.get("status") == HTTPStatus.FORBIDDEN else ()
+            names = self._projects.get(base) if error.objects.get("status") == _FORBIDDEN else ()
             if not names or project in names:
                 raise
             return None

@@ -12,7 +12,6 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +114,8 @@ def _freshness(headers: Mapping[str, str]) -> tuple[float, float]:
     age = max_age(policy)
     if age is None or _ASKS.search(policy):
         return 0.0, 0.0
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - a run on fresh pages reads no date
+
     with suppress(ValueError, TypeError, OverflowError):
         now = time.time()
         sent = min(parsedate_to_datetime(headers["date"]).timestamp(), now) if "date" in headers else now

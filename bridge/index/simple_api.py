@@ -16,7 +16,7 @@ from packaging.version import InvalidVersion
 from bridge.config import parse_timestamp
 from bridge.errors import UnsafeInputError
 from bridge.fetch.urls import check_link, file_name
-from bridge.index.markup import MAX_LINKS, Status, html_entries, json_entries, too_many, unreadable
+from bridge.index.markup import MAX_LINKS, Status, json_entries, too_many, unreadable
 from bridge.model import IndexFile
 from bridge.secrets import SECRETS
 from converters.deferred import dataclass, regex
@@ -94,6 +94,8 @@ def parse_page(content: bytes, content_type: str, source: Source) -> PageListing
     if kind in {"application/vnd.pypi.simple.v1+json", "application/json"}:
         (links, status), base, parse = json_entries(content, url), url, _json_file
     elif kind in {"", "text/html", "application/vnd.pypi.simple.v1+html", "application/xhtml+xml"}:
+        from bridge.index.html_pages import html_entries  # noqa: PLC0415 - most indexes answer in JSON
+
         links, base, status = html_entries(content, content_type, url)
         parse = _html_file
     else:

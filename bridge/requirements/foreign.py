@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from bridge.errors import UsageError
 from bridge.model import Distribution, IndexFile, Installed, PrefixState
-from bridge.prefix.claims import label, unmanaged
 from bridge.requirements.algebra import (
     Requirement,
     marker_holds,
@@ -21,7 +20,6 @@ from bridge.requirements.algebra import (
     python_specifier,
     specifier_accepts,
 )
-from bridge.requirements.displaced import displaced, projects_of
 from converters.deferred import dataclass, replace
 from converters.metadata import CoreMetadata
 from converters.projects import canonicalize_name
@@ -50,6 +48,8 @@ class Foreign:
     @property
     def requirement(self) -> Requirement:
         """The requirement that it stays as it is; its text is the label."""
+        from bridge.prefix.claims import label  # noqa: PLC0415 - most solves are of no environment
+
         return replace(parse_pypi(f"pypi:{self.project}"), text=label(self.distribution))
 
 
@@ -63,6 +63,9 @@ def foreign(state: PrefixState, target: Target) -> tuple[Foreign, ...]:
     python = state.python
     if python is None or not any(each.record.name == "python" for each in state.installed):
         return ()
+    from bridge.prefix.claims import unmanaged  # noqa: PLC0415
+    from bridge.requirements.displaced import displaced, projects_of  # noqa: PLC0415
+
     gone = {each.meta_path for each in displaced(state)}
     single = {
         next(iter(projects)): each

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from resolvelib import ResolutionTooDeep
 
@@ -14,13 +15,14 @@ from bridge.resolve.candidates.catalog import Catalog
 from bridge.resolve.encode.encoder import Encoder
 from bridge.resolve.encode.loader import Loader
 from bridge.resolve.encode.space import Space
-from bridge.resolve.explain.stopped import search_stopped
 from bridge.resolve.search.budget import Budget
-from bridge.resolve.search.conflict import RefutedRequest
 from bridge.resolve.search.joint import Reporter, Unsolvable, Watcher, run
 from bridge.resolve.search.request import SolveRequest, Standing
 from bridge.resolve.search.solution import solution
 from bridge.resolve.sources import IndexPort, Options, RecordPort
+
+if TYPE_CHECKING:
+    from bridge.resolve.search.conflict import RefutedRequest
 
 __all__ = ["SEARCHED", "Catalog", "IndexPort", "Options", "RecordPort", "SolveRequest", "Standing", "resolve"]
 
@@ -58,8 +60,12 @@ def _resolve(request: SolveRequest, catalog: Catalog, watcher: Watcher | None, s
     try:
         pins = run(loader, request.encode(encoder), reporter, budget)
     except Unsolvable as verdict:
+        from bridge.resolve.search.conflict import RefutedRequest  # noqa: PLC0415 - only an error is explained
+
         raise _refuted(RefutedRequest(request, space, verdict.proof, reporter.rounds, budget), budget) from None
     except ResolutionTooDeep:
+        from bridge.resolve.explain.stopped import search_stopped  # noqa: PLC0415 - as above
+
         seconds = patience if budget.left <= 0 else budget.seconds - budget.left
         error = search_stopped(space, request.asked, rounds=reporter.rounds, seconds=seconds)
         raise _searched(error, budget.seconds) from None

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from bridge.config.policy.places import normal_place
 from bridge.model import IndexFile
-from bridge.prefix.attested import ADVERTISED
 from bridge.requirements.algebra import Requirement
 from bridge.sdists.location import source_of
 from bridge.secrets import masked
@@ -42,6 +40,8 @@ def subject_of_record(
 
     :param projects: that it provides beside those it names. `is_claimed`, `has_license`: as in `Subject`.
     """
+    from bridge.prefix.attested import ADVERTISED  # noqa: PLC0415 - most runs have no policy
+
     is_wheel = record.ecosystem == "wheel"
     is_found = record.url.endswith(_FOUND)
     return policy.subject(
@@ -86,6 +86,8 @@ def attestation_problem(publishers: Sequence[Publisher], wanted: Publisher, chan
 
 def _channel_problem(targets: Collection[str], wanted: str, channel: str) -> str | None:
     """Return why none of the channels of attestations is the right one; an empty one: its statement names none."""
+    from bridge.config.policy.places import normal_place  # noqa: PLC0415 - most runs have no policy
+
     shown = ", ".join(masked(each) for each in sorted(targets) if each) or "no channel"
     if wanted:
         if normal_place(wanted) in map(normal_place, targets):
@@ -175,6 +177,8 @@ def barred_records(records: Sequence[Record], provided: Sequence[Provided], poli
 
     Records of one channel, licence and age are judged once: names with thousands of records are common.
     """
+    from bridge.prefix.attested import ADVERTISED  # noqa: PLC0415
+
     counts: dict[str, int] = {}
     known: dict[tuple[object, ...], str | None] = {}
     for place, (record, each) in enumerate(zip(records, provided, strict=True)):

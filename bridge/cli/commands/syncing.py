@@ -68,7 +68,8 @@ class Chosen:
 
 def _read(path: Path, text: str, chosen: Chosen, session: Session) -> Lock:
     """Read a lock of any format; only the reader of its own is imported, for these take longer than a small lock."""
-    from bridge.requirements.files.explicit import is_explicit, read_explicit
+    from bridge.requirements.files.explicit import read_explicit
+    from bridge.requirements.files.text import is_explicit
 
     subdir = session.target.subdir
     has_parts = bool(chosen.extras or chosen.groups)

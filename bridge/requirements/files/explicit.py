@@ -15,11 +15,12 @@ from bridge.requirements.algebra import Requirement, conda_requirement, parse_py
 from bridge.requirements.files.constructs import Section, honoured, ignored, refused
 from bridge.requirements.files.local import direct_requirement
 from bridge.requirements.files.platforms import check_platform
+from bridge.requirements.files.text import EXPLICIT
 from bridge.requirements.files.values import FileRequirements, unique, wrong
 from bridge.secrets import SECRETS
 from converters.target import SUBDIRS
 
-__all__ = ["LINES", "is_explicit", "read_explicit"]
+__all__ = ["LINES", "read_explicit"]
 
 LINES = Section(
     name="explicit list",
@@ -34,16 +35,10 @@ LINES = Section(
     unknown="refused",
 )
 
-_MARK = "@EXPLICIT"
-_HINT = f"after {_MARK} each line is the URL of a package, as `conda list --explicit --sha256` writes them"
+_HINT = f"after {EXPLICIT} each line is the URL of a package, as `conda list --explicit --sha256` writes them"
 _PIP = re.compile(r"#\s*pip\s+(?P<requirement>\S.*)\Z")
 _PYTHON_FILE = re.compile(r"(?:\.whl|\.tar\.gz|\.zip)\Z")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}\Z")
-
-
-def is_explicit(text: str) -> bool:
-    """Return whether a line marks the text as an explicit list."""
-    return any(line.strip() == _MARK for line in text.splitlines())
 
 
 def read_explicit(path: Path, text: str, platform: str) -> FileRequirements:
@@ -58,7 +53,7 @@ def read_explicit(path: Path, text: str, platform: str) -> FileRequirements:
         pip = _PIP.match(line)
         if pip is not None:
             reading.pip_comment(pip["requirement"], number)
-        elif line and line != _MARK and not line.startswith("#"):
+        elif line and line != EXPLICIT and not line.startswith("#"):
             reading.url(line, number)
     return FileRequirements(
         requirements=unique(reading.found),

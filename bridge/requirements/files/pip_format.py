@@ -7,17 +7,20 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bridge.config.builds import formats_of
 from bridge.errors import UnsafeInputError, UsageError
 from bridge.requirements.algebra import Requirement, parse_pypi
 from bridge.requirements.files.local import NO_LINK, absolute_path, direct_requirement
 from bridge.requirements.files.missing_paths import missing_path
-from bridge.requirements.files.pip_options import OptionParser, split_options
 from bridge.requirements.files.text import read_text
 from bridge.requirements.files.values import Chosen, FileRequirements, unique, wrong
 from bridge.secrets import masked
 from converters.deferred import regex
+
+if TYPE_CHECKING:
+    from bridge.requirements.files.pip_options import OptionParser
 
 __all__ = ["PipLines", "read_constraints", "read_pip_file"]
 
@@ -51,7 +54,7 @@ class PipLines:
     _without_hash: list[tuple[Path, int | str, str]] = field(default_factory=list)
     _seen: set[tuple[str, bool]] = field(default_factory=set)
     _open: list[str] = field(default_factory=list)
-    _parser: OptionParser = field(default_factory=OptionParser)
+    _parser: OptionParser | None = None
 
     def read_file(self, path: Path, *, is_constraint: bool = False) -> None:
         """Read a file and those it leads to, each once. Raises `UsageError` (`requirement-file`)."""
@@ -73,11 +76,18 @@ class PipLines:
             return
         begin = _OPTIONS_BEGIN.search(line)
         text, options = (line, "") if begin is None else (line[: begin.start()].strip(), line[begin.start() :])
-        given = split_options(self._parser, options, path, where, self.warnings) if options else {}
+        given = self._options(options, path, where) if options else {}
         if text:
             self._read_requirement(text, given, path, where, is_constraint=is_constraint)
         else:
             self._read_options(given, path, where, is_constraint=is_constraint)
+
+    def _options(self, text: str, path: Path, where: int | str) -> dict[str, list[str]]:
+        """Return the options of a line. Raises as `split_options`."""
+        from bridge.requirements.files.pip_options import OptionParser, split_options  # noqa: PLC0415 - few lines have any
+
+        self._parser = self._parser or OptionParser()
+        return split_options(self._parser, text, path, where, self.warnings)
 
     def _variable(self, match: re.Match[str], path: Path, where: int | str) -> str:
         """Return the value of `${NAME}`; one that is not set stays as it is, as in pip, and is told."""

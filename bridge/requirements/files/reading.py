@@ -9,10 +9,9 @@ from pathlib import Path
 
 from bridge.channels.machine import current_subdir
 from bridge.requirements.files.conda_list import is_conda_list, read_conda_list
-from bridge.requirements.files.explicit import is_explicit, read_explicit
 from bridge.requirements.files.foreign_formats import refuse_foreign
 from bridge.requirements.files.pip_format import read_pip_file
-from bridge.requirements.files.text import is_lock_name, read_lock_text, read_text
+from bridge.requirements.files.text import is_explicit, is_lock_name, read_lock_text, read_text
 from bridge.requirements.files.values import Chosen, FileRequirements, wrong
 from converters.deferred import regex
 
@@ -73,6 +72,8 @@ def read(
         asked = f"extra {chosen.extras[0]!r}" if chosen.extras else f"dependency group {chosen.groups[0]!r}"
         raise wrong(path, None, f"only pyproject.toml and locks have extras and groups; {asked} cannot be chosen")
     if is_explicit_list:
+        from bridge.requirements.files.explicit import read_explicit  # noqa: PLC0415 - one format of several
+
         return read_explicit(path, text, chosen.platform)
     refuse_foreign(path, text)
     if suffix in {".py", ".pyw"}:

@@ -11,7 +11,10 @@ from bridge.config.files import read_named
 from bridge.requirements.files.values import wrong
 from converters.deferred import regex
 
-__all__ = ["is_lock_name", "read_lock_text", "read_text"]
+__all__ = ["EXPLICIT", "is_explicit", "is_lock_name", "read_lock_text", "read_text"]
+
+EXPLICIT = "@EXPLICIT"
+"""The line that marks a list of URLs, as `conda list --explicit` writes it."""
 
 MAX_SIZE = 8 << 20  # bytes; ten thousand requirements with their hashes have less
 MAX_LOCK = 32 << 20  # bytes; the largest public pixi.lock has 10
@@ -33,6 +36,11 @@ _COOKIE = regex(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 def is_lock_name(name: str) -> bool:
     """Return whether a file is called as locks are, so that it may be as large as these."""
     return _LOCK_NAME.match(name) is not None
+
+
+def is_explicit(text: str) -> bool:
+    """Return whether a line marks the text as an explicit list."""
+    return any(line.strip() == EXPLICIT for line in text.splitlines())
 
 
 @cache

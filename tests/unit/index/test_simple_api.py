@@ -143,7 +143,7 @@ def test_r03_what_a_page_may_lead_to(page: str, link: str, trusted: tuple[str, .
 
 @pytest.mark.slow
 def test_r19_a_million_anchors_are_refused_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.index.markup._SECONDS", 600)  # the links are counted, however busy the machine is
+    monkeypatch.setattr("bridge.index.html_pages._SECONDS", 600)  # the links are counted, however busy the machine is
     begin = time.process_time()
     with pytest.raises(UnsafeInputError) as caught:
         html(f'<a href="{WHEEL}">' * 1_000_000)
