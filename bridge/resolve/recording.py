@@ -56,7 +56,12 @@ class Recorder:
         groups = {"requirements": request.asked, "present": standing.retained, "constraints": request.constraints}
         groups |= {"pins": (*standing.pins, *standing.configured), "foreign": standing.foreign}
         self._request = {name: [_requirement(each) for each in group] for name, group in groups.items()}
-        self._request |= {"requires_python": request.requires_python, "kept": dict(standing.kept)}
+        self._request |= {
+            "earlier": len(standing.earlier),
+            "configured": len(standing.configured),
+        }  # the last of a group
+        self._request |= {"requires_python": request.requires_python}
+        self._request |= {"kept": dict(standing.kept), "agreed": dict(standing.agreed)}
         self._catalog = catalog
         index = None if catalog.index is None else _RecordedIndex(catalog.index, self)
         watched = Catalog(_RecordedRecords(catalog.source, self), index, catalog.target, catalog.names, catalog.options)

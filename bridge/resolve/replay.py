@@ -52,18 +52,36 @@ def replay(document: object, source: str) -> Resolution:
         groups = {name: tuple(map(_requirement, request[name])) for name in _GROUPS}
         requires_python = _text_or_none(request["requires_python"])
         kept = {name: _text(identity) for name, identity in request["kept"].items()}
+        agreed = {name: _text(version) for name, version in request.get("agreed", {}).items()}
+        requirements, earlier = _parted(groups["requirements"], request.get("earlier", 0))
+        pins, configured = _parted(groups["pins"], request.get("configured", 0))
         catalog = _catalog(document)
     except (AssertionError, AttributeError, KeyError, TypeError, ValueError, MalformedError) as error:
         reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
         raise UnsafeInputError("recording", f"{source} is not a recorded solve", context=(reason[:300],)) from error
-    standing = Standing(retained=groups["present"], pins=groups["pins"], foreign=groups["foreign"], kept=kept)
+    standing = Standing(
+        earlier=earlier,
+        retained=groups["present"],
+        pins=pins,
+        configured=configured,
+        foreign=groups["foreign"],
+        kept=kept,
+        agreed=agreed,
+    )
     asked = SolveRequest(
-        requirements=groups["requirements"],
+        requirements=requirements,
         constraints=groups["constraints"],
         requires_python=requires_python,
         standing=standing,
     )
     return resolve(asked, catalog)
+
+
+def _parted(group: tuple[Requirement, ...], last: object) -> tuple[tuple[Requirement, ...], tuple[Requirement, ...]]:
+    """Return the first of a group, and so many of the last."""
+    assert type(last) is int, "a number of requirements is none"
+    assert 0 <= last <= len(group), "more requirements are of one kind than there are"
+    return group[: len(group) - last], group[len(group) - last :]
 
 
 def _catalog(document: Mapping[str, Any]) -> Catalog:

@@ -143,6 +143,11 @@ class Store:
     def add(self, clause: Clause) -> None:
         """Add a clause and apply it at once; `propagate` reports a conflict."""
         self._register(clause)
+        terms = clause.terms
+        if len(terms) == 2:  # almost always: of two terms that do not hold, nothing follows yet
+            (one, mask_one), (two, mask_two) = terms
+            if self.domains[one] & ~mask_one and self.domains[two] & ~mask_two:
+                return
         if self._check(clause) and self._starts:
             self._recent.append((len(self._starts), clause))
 

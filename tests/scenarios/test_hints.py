@@ -184,6 +184,25 @@ def of_wheel(filename: str, *records: object, requires_python: str | None = None
         ),
         (
             Asked(
+                world=World(
+                    records=(
+                        *(record("python", f"3.{minor}.0") for minor in range(14, 7, -1)),
+                        record("x", "1.0", "python <3.9"),
+                    )
+                ),
+                conda=("python >=3.12", "x"),
+            ),
+            "ask for `python=3.8`",
+        ),
+        (
+            Asked(
+                world=World(records=(*PYTHONS, record("x", "1.0", constrains=["python <3.12"]))),
+                conda=("python >=3.12", "x"),
+            ),
+            "ask for `python=3.11`",
+        ),
+        (
+            Asked(
                 world=replace(of_wheel("x-1.0-py3-none-any.whl"), options=Options(only={"x": "conda"})),
                 conda=("python",),
                 pypi=("x",),

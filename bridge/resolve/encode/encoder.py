@@ -150,15 +150,25 @@ class Encoder:
 
         A constraint takes effect only when its name is known; until then it is only stored.
         """
-        name, is_optional = requirement.name, need.is_optional
+        space, name, is_optional = self.space, requirement.name, need.is_optional
         if is_optional:
-            known = self.space.find(name)
-            if known is None or not self.space.is_known[known]:
+            known = space.find(name)
+            if known is None or not space.is_known[known]:
                 self._constraining.setdefault(name, []).append((variable, need, requirement))
                 return
-        kind = facts.Constrains if is_optional else facts.Depends
-        fact = kind(need.text, variable, need.bits, self.space.conda(name))
-        self.demand_conda(((variable, need.bits),), requirement, fact, is_optional=is_optional)
+        target = space.conda(name)
+        fact = (facts.Constrains if is_optional else facts.Depends)(need.text, variable, need.bits, target)
+        source, spec, meaning = ((variable, need.bits),), requirement.conda, space.meanings[target]
+        if spec is None or spec.extras or meaning.wheels is not None:
+            self.demand_conda(source, requirement, fact, is_optional=is_optional)
+        elif meaning.conda is None:  # not read yet, as in `demand_conda`
+            space.attach(Demand(source, target, requirement, fact))
+            space.store.add(Clause((*source, (target, ABSENT)), fact))
+        else:  # almost always: the same as by `demand_conda`, without its further cases
+            allowed = meaning.conda.meets(spec) | (ABSENT if is_optional else 0)
+            space.attach(Demand(source, target, requirement, fact, is_optional), allowed)
+            if struck := space.store.full[target] & ~allowed:
+                space.store.add(Clause((*source, (target, struck)), fact))
 
     def demand_pypi(
         self, source: tuple[Term, ...], requirement: Requirement, fact: Fact, *, is_optional: bool = False

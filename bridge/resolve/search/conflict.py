@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from resolvelib import ResolutionTooDeep
 
 from bridge.errors import NoSolutionError
@@ -20,10 +22,29 @@ from converters.deferred import replace
 __all__ = ["RefutedRequest"]
 
 MORE_ROUNDS = 4  # beyond the rounds of the refutation, until a subset counts as solvable
-ALONE_ROUNDS = 30  # the same for a single request: worth more effort, because it may be impossible by itself
+ALONE_ROUNDS = 6  # the same for a single request but python: it may be impossible by itself
 ALL_ROUNDS = 120  # of all attempts together
-MINORS = 5  # of python, the newest, that are tried in place of a requested one
-MINOR_ROUNDS = 200  # of each
+PYTHON_ROUNDS = 100  # in place of them without a request for python: a solution tells which python to ask for
+PYTHON_BACKTRACKS = 4  # the same; who needs more in so few rounds rarely ends within them
+
+
+class _Outcome(NamedTuple):
+    """What a short search found: a refutation, a solution (with a python of this minor), or neither."""
+
+    space: Space
+    rounds: int
+    proof: Clause | None = None
+    is_met: bool = False
+    minor: str | None = None
+
+
+class _Impatient(Reporter):
+    """Ends a search that goes back too often."""
+
+    def resolving_conflicts(self, causes: object) -> None:
+        super().resolving_conflicts(causes)
+        if self.backtracks > PYTHON_BACKTRACKS:
+            raise ResolutionTooDeep(self.rounds)
 
 
 class RefutedRequest:
@@ -31,6 +52,9 @@ class RefutedRequest:
 
     def __init__(self, request: SolveRequest, space: Space, proof: Clause, rounds: int, budget: Budget) -> None:
         self._left = ALL_ROUNDS
+        self._met: list[frozenset[int]] = []  # the identities of requests that have a solution together
+        self._minor: str | None = None  # of the python that the core allows without its request for one
+        self._is_without_python = False  # the solution without that request has no python
         self._budget = budget.for_explanation()
         self._take(request, space, proof, rounds)
 
@@ -46,26 +70,33 @@ class RefutedRequest:
 
     def _instead(self) -> tuple[str, ...]:
         """Return a request for another python with which a short search meets the rest of the conflict."""
-        python = next((each for each in self._core if each.conda is not None and each.conda.name == "python"), None)
+        python = next(filter(_is_python, self._core), None)
         if python is None or len(self._core) == 1:
             return ()
-        others = [each for each in self._core if each is not python]
-        versions = (record.version.split(".") for record in self._space.catalog.conda("python").records)
-        for minor in list(dict.fromkeys(".".join(version[:2]) for version in versions))[:MINORS]:
-            asked = (*others, conda_requirement(f"python={minor}"))
-            if self._is_met(replace(self._request.reduced(()), requirements=asked)):
-                return (f"python={minor}",)
-        return ()
+        minor = self._minor
+        if minor is None and self._is_without_python:  # its solution has none: what others say of python may differ
+            others = (*(each for each in self._core if each is not python), conda_requirement("python"))
+            minor = self._search(
+                replace(self._request.reduced(()), requirements=others), PYTHON_ROUNDS, _Impatient
+            ).minor
+        return () if minor is None else (f"python={minor}",)
 
-    def _is_met(self, request: SolveRequest) -> bool:
-        """Return whether a short search finds a solution."""
+    def _search(self, request: SolveRequest, most: int, kind: type[Reporter] = Reporter) -> _Outcome:
+        """Search for at most this many rounds."""
         space = Space(self._space.catalog)
-        encoder = Encoder(space)
+        encoder, reporter = Encoder(space), kind(space)
         try:
-            run(Loader(encoder), request.encode(encoder), Reporter(space), self._budget.at_most(MINOR_ROUNDS))
-        except (ResolutionTooDeep, Unsolvable):
-            return False
-        return True
+            pins = run(Loader(encoder), request.encode(encoder), reporter, self._budget.at_most(most))
+        except ResolutionTooDeep:
+            return _Outcome(space, reporter.rounds)
+        except Unsolvable as verdict:
+            return _Outcome(space, reporter.rounds, proof=verdict.proof)
+        pin = pins.get(space.python)
+        conda = space.meanings[pin.variable].conda if pin is not None else None
+        if pin is None or conda is None:
+            return _Outcome(space, reporter.rounds, is_met=True)
+        version = conda.records[pin.bit.bit_length() - 2].version
+        return _Outcome(space, reporter.rounds, is_met=True, minor=".".join(version.split(".")[:2]))
 
     def _take(self, request: SolveRequest, space: Space, proof: Clause, rounds: int) -> None:
         """Continue with this refutation. `_core` are the requests that its proof rests on."""
@@ -75,18 +106,26 @@ class RefutedRequest:
 
     def _is_refuted(self, fewer: tuple[Requirement, ...]) -> bool:
         """Return whether a short search refutes these requests; then they and its proof replace the previous ones."""
-        most = self._rounds + (ALONE_ROUNDS if len(fewer) == 1 else MORE_ROUNDS)
-        if most > self._left:
+        is_alone, names_python = len(fewer) == 1, any(map(_is_python, fewer))
+        most = self._rounds + (ALONE_ROUNDS if is_alone else MORE_ROUNDS)
+        if most > self._left or any(met.issuperset(map(id, fewer)) for met in self._met):
             return False
-        request, space = self._request.reduced(fewer), Space(self._space.catalog)
-        encoder, reporter = Encoder(space), Reporter(space)
-        try:
-            run(Loader(encoder), request.encode(encoder), reporter, self._budget.at_most(most))
-        except ResolutionTooDeep:
-            return False
-        except Unsolvable as verdict:
-            self._take(request, space, verdict.proof, reporter.rounds)
+        names_another = not names_python and any(map(_is_python, self._core))
+        request = self._request.reduced(fewer)
+        if names_another:
+            outcome = self._search(request, self._rounds + PYTHON_ROUNDS, _Impatient)
+        else:
+            outcome = self._search(request, 1 if is_alone and names_python else most)
+        self._left -= min(outcome.rounds, most)
+        if outcome.proof is not None:
+            self._take(request, outcome.space, outcome.proof, outcome.rounds)
             return True
-        finally:
-            self._left -= reporter.rounds
+        if outcome.is_met:
+            self._met.append(frozenset(map(id, fewer)))
+            if names_another:
+                self._minor, self._is_without_python = outcome.minor, outcome.minor is None
         return False
+
+
+def _is_python(requirement: Requirement) -> bool:
+    return requirement.conda is not None and requirement.conda.name == "python"

@@ -66,6 +66,45 @@ def test_what_the_environment_adds_is_recorded_too() -> None:
     assert replay(document, "the recording").packages == live.packages
 
 
+WORLD_OF_LIB = World(
+    records=(record("tool", "1.0", "lib"), *(record("lib", version) for version in ("3.0", "2.5", "2.0", "1.0")))
+)
+
+
+@pytest.mark.parametrize(
+    ("standing", "version"),
+    [
+        (Standing(), "3.0"),
+        (Standing(agreed={"lib": "2.0"}), "2.0"),
+        (Standing(earlier=tuple(requests(["lib <3"]))), "2.5"),
+        (Standing(configured=tuple(requests(["lib <2"])), pins=tuple(requests(["lib <3"]))), "1.0"),
+        (Standing(configured=tuple(requests(["lib >3"]))), None),
+        (Standing(earlier=tuple(requests(["lib <1"]))), None),
+    ],
+)
+def test_a_recording_tells_locks_earlier_requests_and_configured_pins_apart(
+    standing: Standing, version: str | None
+) -> None:
+    recorder = Recorder()
+    asked = SolveRequest(requirements=tuple(requests(["tool"])), standing=standing)
+    live = answer(lambda: recorder.resolve(asked, WORLD_OF_LIB.catalog()))
+    document = json.loads(json.dumps(recorder.document({})))
+    assert answer(lambda: replay(document, "the recording")) == live
+    if version is not None:
+        assert f"version='{version}'" in repr(live)
+
+
+@pytest.mark.parametrize("key", ["earlier", "configured"])
+@pytest.mark.parametrize("count", [2, -1, True, "1"])
+def test_a_recording_with_an_impossible_count_is_refused(key: str, count: object) -> None:
+    recorder = Recorder()
+    recorder.resolve(SolveRequest(requirements=tuple(requests(["tool"]))), WORLD_OF_LIB.catalog())
+    document = json.loads(json.dumps(recorder.document({})))
+    document["request"][key] = count
+    with pytest.raises(UnsafeInputError):
+        replay(document, "the recording")
+
+
 POLICY = f"""
 yanked = "deny"
 cooldown = {{default = "2026-03-01", "keeps-*" = "never"}}
