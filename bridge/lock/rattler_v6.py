@@ -19,7 +19,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from bridge.fetch.urls import local_path
 from bridge.lock.content import Content, Inputs, Written
 from bridge.lock.yaml_text import yaml_text
-from bridge.requirements.files.locks.bridge_table import NEAR, key_of_file, table_of_facts
+from bridge.requirements.files.locks.bridge_table import key_of_file, near, table_of_facts
 from bridge.requirements.locked import Locked, LockedConda, LockedEnvironment, LockedSource, LockedWheel
 from bridge.sdists.location import source_of
 from converters.record import Record
@@ -66,7 +66,7 @@ def _environment(environment: LockedEnvironment, folder: Path) -> dict[str, obje
     if environment.indexes:
         table["indexes"] = list(environment.indexes)
     if environment.find_links:
-        table["find-links"] = [_find_links(place) for place in environment.find_links]
+        table["find-links"] = [_find_links(place, folder) for place in environment.find_links]
     table["packages"] = {
         platform: [
             {_key(each): location(each, folder)} for each in sorted(listed, key=lambda e: _order(e, folder)) if each.url
@@ -80,8 +80,10 @@ def _sorted(packages: Iterable[Locked], folder: Path) -> list[Locked]:
     return sorted(packages, key=lambda each: _order(each, folder))
 
 
-def _find_links(place: str) -> dict[str, str]:
-    return {"url": place} if "://" in place and not place.startswith("file:") else {"path": local_path(place) or place}
+def _find_links(place: str, folder: Path) -> dict[str, str]:
+    if "://" in place and not place.startswith("file:"):
+        return {"url": place}
+    return {"path": relative(Path(local_path(place) or place).absolute(), folder)}
 
 
 def _key(each: Locked) -> str:
@@ -213,10 +215,10 @@ def _of_environment(environment: LockedEnvironment, folder: Path) -> dict[str, o
     versions: dict[str, str] = {}
     facts: dict[str, Mapping[str, object]] = {}
     for each in (each for listed in environment.packages.values() for each in listed):
-        if each.facts is not None and (known := table_of_facts(each.facts)):
+        if each.facts is not None and (known := table_of_facts(each.facts, folder)):
             facts[key_of_file(each)] = known
         for text in each.requested:
-            requested.setdefault(each.name, {})[text.replace(f"{folder.as_uri()}/", NEAR)] = None
+            requested.setdefault(each.name, {})[near(text, folder)] = None
         if isinstance(each, LockedConda):
             continue
         for extra in each.extras:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.requirements.files.locks.reading import read_lock
 from tests.support.builders import make_wheel
 from tests.support.command_line import Bridge, Ran
 from tests.support.projects import make_project
@@ -345,6 +346,35 @@ def test_paths_in_requirements_start_from_the_lock(world: World) -> None:
     ran = inside("lock")
     assert ran.status == 0, ran.err
     assert world.text("project/bridge.lock") == first
+
+
+def test_a_checkout_elsewhere_is_locked_to_equal_bytes(world: World) -> None:
+    texts = []
+    for name in ("one", "two"):
+        folder = world.folder / name / "app"
+        make_project(folder / "src" / "lib", name="lib")
+        make_wheel(folder / "wheels", "rich", "13.0")
+        (folder / "locks").mkdir()
+        inside = Bridge(cache=world.bridge.cache, index=None, folder=folder, environ=world.bridge.environ)
+        words = ["python", "./wheels/rich-13.0-py3-none-any.whl", "-e", "./src/lib", "--find-links", "./wheels"]
+        ran = inside("lock", *words, "-o", "locks/bridge.lock", "--platform", "linux-64")
+        assert ran.status == 0, ran.err
+        texts.append((folder / "locks" / "bridge.lock").read_text())
+        assert f"file://{folder}" not in texts[-1]
+    assert texts[0] == texts[1]
+    found = read_lock(folder / "locks" / "bridge.lock").environment()
+    (lib,) = (each for each in found.packages["linux-64"] if each.name == "lib")
+    assert lib.requested == (f"-e lib @ {(folder / 'src' / 'lib').as_uri()}",)
+    assert found.find_links[0] == (folder / "wheels").as_uri()
+
+
+def test_a_lock_of_a_checkout_with_crlf_counts_as_it_is(world: World) -> None:
+    world.lock("six", "--platform", "linux-64")
+    first = world.text()
+    (world.folder / "bridge.lock").write_bytes(first.replace("\n", "\r\n").encode())
+    assert world.lock("--check").status == 0
+    assert world.lock().status == 0
+    assert world.text() == first
 
 
 def test_wrong_uses_are_one_clear_error_each(world: World) -> None:

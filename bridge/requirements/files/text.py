@@ -80,7 +80,7 @@ def read_text(path: Path, limit: int = MAX_SIZE) -> str:
 
 def read_lock_text(path: Path) -> str:
     """Return the text of a lock, which may be larger than other files. Raises `UsageError` (`requirement-file`)."""
-    text = read_text(path, MAX_LOCK)
+    text = read_text(path, MAX_LOCK).replace("\r\n", "\n")  # of a checkout with git's core.autocrlf
     if (count := len(_LOCKED.findall(text))) > MAX_LOCKED:
         raise wrong(path, None, f"the lock has {count} packages; bridge reads at most {MAX_LOCKED}")
     return text

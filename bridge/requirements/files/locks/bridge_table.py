@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import posixpath
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,10 +13,10 @@ from bridge.requirements.files.fields import items, number, table, text, texts
 from bridge.requirements.locked import Facts, Locked, LockedConda, LockedEnvironment, LockedWheel
 from converters.deferred import replace
 
-__all__ = ["NEAR", "OF_ENVIRONMENT", "OF_FILE", "TABLE", "Noted", "key_of_file", "read_table", "table_of_facts"]
+__all__ = ["OF_ENVIRONMENT", "OF_FILE", "TABLE", "Noted", "key_of_file", "near", "read_table", "table_of_facts"]
 
-NEAR = "file:./"
-"""How the URL of a file near the lock begins in the text of a request."""
+_FILE = re.compile(r"file://(?P<path>/[^\s`'\"#\[;]+)")
+_NEAR = re.compile(r"file:(?P<path>\.{1,2}/[^\s`'\"#\[;]*)")
 
 TABLE = Section(
     name="pixi.lock bridge",
@@ -104,7 +106,7 @@ def read_table(value: object, path: Path, warnings: list[str]) -> dict[str, Note
             virtual_packages=_lists(noted.get("virtual_packages"), path, f"{where}.virtual_packages"),
             requires_python=None if python is None else text(python, path, f"{where}.requires_python"),
             requested={
-                name: tuple(each.replace(NEAR, f"{path.absolute().parent.as_uri()}/") for each in requests)
+                name: tuple(_far(each, path.absolute().parent) for each in requests)
                 for name, requests in _lists(noted.get("requested"), path, f"{where}.requested").items()
             },
             extras=_lists(noted.get("extras"), path, f"{where}.extras"),
@@ -127,14 +129,33 @@ def key_of_file(each: Locked) -> str:
     return (each.url.partition("#")[0].rpartition("/")[2] if is_file else "") or each.name
 
 
-def table_of_facts(facts: Facts) -> dict[str, object]:
-    """Return the facts of a file as the table has them: only what is known."""
+def near(text: str, folder: Path) -> str:
+    """Return a text with its `file:` URLs relative to the folder of the lock, as far as they share one with it."""
+    base = folder.as_uri().removeprefix("file://")
+
+    def relative(url: re.Match[str]) -> str:
+        if posixpath.commonpath([url["path"], base]) == "/":
+            return url[0]
+        path = posixpath.relpath(url["path"], base)
+        return f"file:{path if path.startswith('..') else f'./{path}'}"
+
+    return _FILE.sub(relative, text)
+
+
+def _far(text: str, folder: Path) -> str:
+    """Return a text that `near` made with the URLs of this machine."""
+    base = folder.as_uri()
+    return _NEAR.sub(lambda url: f"file://{posixpath.normpath(base.removeprefix('file://') + '/' + url['path'])}", text)
+
+
+def table_of_facts(facts: Facts, folder: Path) -> dict[str, object]:
+    """Return the facts of a file as the table of a lock in `folder` has them: only what is known."""
     values = {
         "license": facts.license,
         "yanked": facts.yanked,
         "attestations": [dict(each) for each in facts.attestations] or None,
         "attestations_sha256": facts.advertised,
-        "chosen_because": facts.choice or None,
+        "chosen_because": near(facts.choice, folder) or None,
         "size": facts.size,
     }
     return {key: value for key, value in values.items() if value is not None}
@@ -150,7 +171,7 @@ def _facts(value: object, path: Path, where: str, warnings: list[str]) -> Facts:
     return Facts(
         **named,
         attestations=tuple(_texts(each, path, f"{where}.attestations") for each in attestations),
-        choice=text(facts.get("chosen_because") or "", path, f"{where}.chosen_because"),
+        choice=_far(text(facts.get("chosen_because") or "", path, f"{where}.chosen_because"), path.absolute().parent),
         size=None if facts.get("size") is None else number(facts["size"], path, f"{where}.size"),
     )
 
