@@ -40,7 +40,7 @@ class Place(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """A range of versions, by events: a kind (`introduced`, `fixed`, `last_affected`) and a version."""
+    """A range of versions, by events: a kind (`introduced`, `fixed`, `last_affected`, `limit`) and a version."""
 
     events: tuple[tuple[str, str], ...]
 
@@ -62,12 +62,22 @@ class Affected:
     stated_fixes: tuple[str, ...] = ()
 
     def covers(self, version: str) -> bool:
-        """Whether a version is affected: it is listed, or lies in a range. A version that cannot be read is not."""
-        return version in self.versions or any(self._is_in(each, version) for each in self.ranges)
+        """Whether a version is affected: it is listed, or lies in a range. A version that cannot be read is not.
 
-    def _is_in(self, wanted: Range, version: str) -> bool:
-        place = _order(self.ecosystem, version)
+        The label of a local build (`2.1.0+cu121`) is left out, since advisories speak of what PyPI has.
+        """
+        public = version.partition("+")[0] if self.ecosystem == "pypi" else version
+        if not self.versions.isdisjoint({version, public}):
+            return True
+        place = _order(self.ecosystem, public)
         if place is None:
+            return False
+        is_listed = any(place == _order(self.ecosystem, each) for each in self.versions)
+        return is_listed or any(self._is_in(each, place) for each in self.ranges)
+
+    def _is_in(self, wanted: Range, place: Place) -> bool:
+        limits = [self._place(text) for kind, text in wanted.events if kind == "limit" and text != "*"]
+        if limits and place >= max(limits):
             return False
         is_affected = False
         for kind, text in sorted(wanted.events, key=lambda event: self._place(event[1])):
@@ -178,7 +188,7 @@ def _range(entry: Mapping[str, object]) -> Range:
         (kind, str(event[kind]))
         for event in (events if isinstance(events, Sequence) else ())
         if isinstance(event, Mapping)
-        for kind in ("introduced", "fixed", "last_affected")
+        for kind in ("introduced", "fixed", "last_affected", "limit")
         if kind in event
     )
     return Range(events=tuple(pairs))

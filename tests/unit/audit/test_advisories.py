@@ -78,6 +78,26 @@ def test_a_range_holds_what_the_schema_says(version: str, first: str, last: str,
     assert here.covers(version) == (Version(first) <= Version(version) and end)
 
 
+@pytest.mark.parametrize(
+    ("version", "listed", "events", "is_affected"),
+    [
+        ("2.1.0+cu121", ["2.1.0"], [], True),
+        ("2.1.0+cu121", [], [("introduced", "0"), ("last_affected", "2.1.0")], True),
+        ("2.2.0+cu121", [], [("introduced", "0"), ("fixed", "2.2.0")], False),
+        ("1.0.0", ["1.0"], [], True),
+        ("1.0.1", ["1.0"], [], False),
+        ("3", [], [("introduced", "0"), ("limit", "2")], False),
+        ("1", [], [("introduced", "0"), ("limit", "2")], True),
+    ],
+)
+def test_versions_are_compared_as_pypi_has_them(
+    version: str, listed: list[str], events: list[tuple[str, str]], *, is_affected: bool
+) -> None:
+    text = document({"advisory": "A-1", "aliases": [], "project": "torch", "events": events})
+    text["affected"][0]["versions"] = listed
+    assert bool(found([wheel("torch", version)], [text])) is is_affected
+
+
 def test_versions_that_come_back_are_affected_again() -> None:
     events = (("introduced", "0"), ("fixed", "1.5"), ("introduced", "2.0"), ("fixed", "2.2"))
     here = Affected(ecosystem="pypi", name="x", ranges=(Range(events=events),))
