@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Literal
 
+from converters.deferred import dataclass, regex
 from converters.errors import UnsafeInputError
 from converters.target import Python
 
@@ -21,7 +21,7 @@ __all__ = ["PackageLayout", "Scheme", "command_of_wrapper", "is_cache", "junk_of
 Scheme = Literal["purelib", "platlib", "scripts", "headers", "data"]
 
 _RESERVED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
-    (re.compile(pattern), owner)
+    (regex(pattern), owner)
     for pattern, owner in (
         (r"(conda-meta|info|pkgs|envs|condabin|\.condarc)(/|\Z)", "conda itself"),
         (r"(site-packages|python-scripts)/", "the installer, which moves it elsewhere"),
@@ -43,8 +43,8 @@ _RESERVED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(etc/)?ssl/", "the certificates of the environment"),
     )
 )  # fmt: skip
-_ON_WINDOWS = re.compile(r"lib/(?!site-packages/)")  # the standard library
-_JUNK = re.compile(
+_ON_WINDOWS = regex(r"lib/(?!site-packages/)")  # the standard library
+_JUNK = regex(
     r"(tests?|docs?|examples?|scripts|tools|benchmarks|src|conftest\.py|setup\.(py|cfg)|pyproject\.toml|"
     r"(readme|licen[cs]e|copying|changelog|changes|history|authors|notice|requirements)(\.\w+)?)\Z",
     re.IGNORECASE,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from converters.deferred import dataclass, regex
 
 __all__ = ["HEAD", "NativeFile", "is_extension_module", "read_native", "runs_on"]
 
@@ -22,7 +22,7 @@ _ELF = {
 _MACH_O = {0x01000007: "osx-64", 0x0100000C: "osx-arm64"}
 _PE = {0x8664: "win-64", 0x014C: "win-32", 0xAA64: "win-arm64"}
 _SYSTEMS = {"linux": "Linux", "osx": "macOS", "win": "Windows"}
-_MODULE = re.compile(r"\.(cpython-[0-9]+\w*-[\w-]+|abi3)\.so\Z|\.pyd\Z")
+_MODULE = regex(r"\.(cpython-[0-9]+\w*-[\w-]+|abi3)\.so\Z|\.pyd\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -20,14 +19,15 @@ from bridge.archive.refusal import damaged, refused, shown
 from bridge.archive.tars import Keep, TarMember, is_info, scan_tar
 from bridge.model import PathKind
 from bridge.paths import SITE_PACKAGES, path_below
+from converters.deferred import dataclass, regex
 
 __all__ = ["CondaManifest", "CondaPath", "check_conda"]
 
 _BUFFER = 1 << 16
 _INDEX, _ABOUT, _LINK = "info/index.json", "info/about.json", "info/link.json"
-_FILE_STEM = re.compile(r"[A-Za-z0-9_.+!-]{1,245}\Z")
+_FILE_STEM = regex(r"[A-Za-z0-9_.+!-]{1,245}\Z")
 # `python-scripts` of a noarch python package is linked into `bin` or `Scripts`.
-_LINK_SCRIPT = re.compile(r"(bin|Scripts|python-scripts)/\.[^/]+-(pre|post)-(link|unlink)\.(sh|bat)\Z", re.IGNORECASE)
+_LINK_SCRIPT = regex(r"(bin|Scripts|python-scripts)/\.[^/]+-(pre|post)-(link|unlink)\.(sh|bat)\Z", re.IGNORECASE)
 _LINK_TYPES = ("python", "generic")
 _LOOSE_BITS = 0o7002  # set-id, sticky, writable by anyone
 

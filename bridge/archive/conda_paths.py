@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from bridge.archive.documents import parse_object
 from bridge.archive.limits import Limits
 from bridge.archive.paths import check_path
 from bridge.archive.refusal import refused, shown
+from converters.deferred import dataclass, regex
 
 __all__ = ["PATH_DOCUMENTS", "ListedPath", "read_listing"]
 
@@ -22,10 +21,10 @@ _KINDS: Mapping[object, Literal["file", "symlink", "directory"]] = {
     "softlink": "symlink",
     "directory": "directory",
 }
-_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+_SHA256 = regex(r"[0-9a-f]{64}\Z")
 _SHORTEST_PLACEHOLDER = 2  # characters: one would match everywhere
 _DEFAULT_PLACEHOLDER = "/opt/anaconda1anaconda2anaconda3"
-_QUOTED = re.compile(r'"([^"]*)"|\'([^\']*)\'|(\S+)')
+_QUOTED = regex(r'"([^"]*)"|\'([^\']*)\'|(\S+)')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

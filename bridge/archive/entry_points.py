@@ -9,21 +9,21 @@ from __future__ import annotations
 import keyword
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from bridge.archive.refusal import refused, shown
+from converters.deferred import dataclass, regex
 
 __all__ = ["EntryPoint", "commands", "parse_entry_point", "read_entry_points"]
 
 _SCRIPT_GROUPS = ("console_scripts", "gui_scripts")
 
-_NAME = re.compile(r"[\w+][\w.+ @,-]*\Z")
-_EXTRAS = re.compile(r"\s*\[[\w\s,.-]*\]\Z")
-_TAIL = re.compile(r"\(\)\Z|\s+[#;].*\Z", re.DOTALL)  # pip reads MODULE:ATTRIBUTE, and nothing after it
-_WORDS = re.compile(r"\w+(\.\w+)*\Z")
+_NAME = regex(r"[\w+][\w.+ @,-]*\Z")
+_EXTRAS = regex(r"\s*\[[\w\s,.-]*\]\Z")
+_TAIL = regex(r"\(\)\Z|\s+[#;].*\Z", re.DOTALL)  # pip reads MODULE:ATTRIBUTE, and nothing after it
+_WORDS = regex(r"\w+(\.\w+)*\Z")
 _LONGEST_NAME = 200  # characters; a file name has at most 255 bytes
 _LONGEST_TEXT = 1024
-_LINE_BREAKS = re.compile("[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]")
+_LINE_BREAKS = regex("[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

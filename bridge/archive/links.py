@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from bridge.archive.refusal import refused, shown
+from converters.deferred import regex
 
 __all__ = ["check_links"]
 
 _HOPS = 40  # Linux's limit
 _STEPS = 2_000_000  # path components for all links together; real packages need thousands
-_ABSOLUTE = re.compile(r"[/\\]|[A-Za-z]:[/\\]")
+_ABSOLUTE = regex(r"[/\\]|[A-Za-z]:[/\\]")
 
 
 def check_links(links: Mapping[str, str], archive: str) -> None:

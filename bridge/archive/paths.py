@@ -6,14 +6,13 @@ Stricter than any unpacker: a path is relative, POSIX and normalised, and what l
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from bridge.archive.limits import Limits
 from bridge.archive.refusal import refused, shown
 from bridge.paths import find_control, leaves_tree
+from converters.deferred import dataclass, regex
 
 __all__ = ["Caution", "cautions", "check_path", "check_tree", "fold_case", "parent_directories"]
 
@@ -21,7 +20,7 @@ _DEVICES = frozenset(
     ["con", "prn", "aux", "nul", "conin$", "conout$", "clock$"]
     + [f"{port}{digit}" for port in ("com", "lpt") for digit in "0123456789¹²³"]
 )
-_WINDOWS = re.compile(r'[<>:"|?*\\]')
+_WINDOWS = regex(r'[<>:"|?*\\]')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,9 @@ import hashlib
 import io
 import re
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
 
 from bridge.archive.refusal import refused
+from converters.deferred import dataclass, regex
 
 __all__ = ["RecordRow", "encode_digest", "read_record"]
 
@@ -18,7 +18,7 @@ __all__ = ["RecordRow", "encode_digest", "read_record"]
 _ALGORITHMS = frozenset({"sha256", "sha384", "sha512", "sha3_256", "sha3_384", "sha3_512", "blake2b", "blake2s"})
 
 _BLANK_LINES = 1000
-_SIZE = re.compile(r"[0-9]{1,18}\Z", re.ASCII)
+_SIZE = regex(r"[0-9]{1,18}\Z", re.ASCII)
 _NO_SIZE = -1  # of no file
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -19,6 +19,7 @@ from bridge.archive.tars import scan_tar
 from bridge.archive.zip_contents import read_member
 from bridge.archive.zip_member import ZipMember
 from bridge.archive.zips import read_directory
+from converters.deferred import dataclass
 from converters.errors import UnsafeInputError
 
 __all__ = ["SdistMember", "check_sdist", "read_members"]

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from bridge.archive.refusal import refused, shown
+from converters.deferred import dataclass, regex
 
 __all__ = ["BLOCK", "Header", "parse_header", "parse_pax"]
 
 BLOCK = 512
 
-_OCTAL = re.compile(rb"[ \0]*([0-7]*)[ \0]*\Z")
+_OCTAL = regex(rb"[ \0]*([0-7]*)[ \0]*\Z")
 # mode, uid, gid, size, mtime and checksum as most writers write them: one match instead of eight.
-_USUAL = re.compile(rb"(?:[0-7]{7}\0){3}(?:[0-7]{11}\0){2}[0-7]{6}\0 ")
+_USUAL = regex(rb"(?:[0-7]{7}\0){3}(?:[0-7]{11}\0){2}[0-7]{6}\0 ")
 _USUAL_DEVICES = frozenset({b"\0" * 16, b"0000000\0" * 2})
 _OTHER_NUMBERS = (slice(108, 116), slice(116, 124), slice(136, 148), slice(329, 337), slice(337, 345))
 _BASE_256 = (0x80, 0xFF)  # GNU's positive and negative numbers
@@ -22,7 +21,7 @@ _MAGIC_USTAR = b"ustar\x0000"
 _MAGIC_GNU = b"ustar  \x00"
 _DECIDING = frozenset({"path", "linkpath", "size", "hdrcharset"})
 _UTF8_CHARSET = "ISO-IR 10646 2000 UTF-8"
-_LENGTH = re.compile(rb"([1-9][0-9]{0,7}) ")
+_LENGTH = regex(rb"([1-9][0-9]{0,7}) ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

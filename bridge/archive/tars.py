@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from bridge.archive.bounded_stream import BoundedStream
@@ -17,7 +17,7 @@ from bridge.archive.paths import Caution, check_path, check_tree, parent_directo
 from bridge.archive.refusal import refused, shown, too_large
 from bridge.archive.tar_header import BLOCK, Header, parse_header, parse_pax
 from bridge.paths import find_control
-from converters.deferred import replace
+from converters.deferred import dataclass, replace
 from converters.errors import UnsafeInputError
 
 __all__ = ["Keep", "TarContents", "TarMember", "check_members", "is_info", "scan_tar"]

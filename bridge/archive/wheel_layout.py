@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from packaging.version import InvalidVersion, Version
 
 from bridge.archive.paths import Caution, check_tree
 from bridge.archive.refusal import refused, shown
 from bridge.archive.zip_member import ZipMember
+from converters.deferred import dataclass, regex
 from converters.errors import UnsafeInputError
 from converters.projects import canonicalize_name
 from converters.wheel import WheelName, dist_info_member
@@ -18,10 +18,10 @@ from converters.wheel import WheelName, dist_info_member
 __all__ = ["WheelFile", "WheelLayout", "collision", "find_layout", "read_wheel_file"]
 
 _SCHEMES = frozenset({"purelib", "platlib", "headers", "scripts", "data"})
-_HEADERS = re.compile(r"include/python[0-9]+\.[0-9]+t?/")  # of the headers scheme; then the project's name
-_VERSION = re.compile(r"([0-9]{1,9})((?:\.[0-9]{1,9}){0,8})\Z", re.ASCII)
-_LINE_BREAK = re.compile("\r\n?")
-_FOLD = re.compile(r"\n[ \t]+(?=\S)")
+_HEADERS = regex(r"include/python[0-9]+\.[0-9]+t?/")  # of the headers scheme; then the project's name
+_VERSION = regex(r"([0-9]{1,9})((?:\.[0-9]{1,9}){0,8})\Z", re.ASCII)
+_LINE_BREAK = regex("\r\n?")
+_FOLD = regex(r"\n[ \t]+(?=\S)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -18,6 +17,7 @@ from bridge.archive.wheel_layout import WheelLayout, collision, find_layout, rea
 from bridge.archive.zip_contents import read_member
 from bridge.archive.zip_member import ZipMember
 from bridge.archive.zips import read_directory
+from converters.deferred import dataclass
 from converters.metadata import CoreMetadata, parse_metadata
 from converters.namespaces import is_namespace_declaration
 from converters.native import HEAD, NativeFile, read_native

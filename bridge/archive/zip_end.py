@@ -7,11 +7,11 @@ and 64-bit records must agree.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import BinaryIO
 
 from bridge.archive.limits import Limits
 from bridge.archive.refusal import refused
+from converters.deferred import dataclass
 
 __all__ = ["Directory", "find_directory", "read_at"]
 

@@ -7,7 +7,6 @@ Local headers and data descriptors must repeat the directory. Members must be st
 
 from __future__ import annotations
 
-import re
 import stat
 import struct
 from collections.abc import Iterable, Mapping
@@ -20,6 +19,7 @@ from bridge.archive.zip_end import Directory, find_directory, read_at
 from bridge.archive.zip_extra import has_idle_zip64, parse_extra, unicode_name, zip64_values
 from bridge.archive.zip_layout import check_layout
 from bridge.archive.zip_member import DEFLATED, STORED, CentralEntry, ZipMember
+from converters.deferred import regex
 
 __all__ = ["read_directory"]
 
@@ -29,7 +29,7 @@ _REFUSED_FLAGS = 1 << 0 | 1 << 5 | 1 << 6 | 1 << 13  # encrypted, patch data, st
 _UTF8 = 1 << 11
 _NEWEST = 63  # APPNOTE 6.3: the newest version a member can need
 _DOS_DIRECTORY = 0x10
-_TAR_CHECKSUM = re.compile(rb" *([0-7]+)[ \0]+\Z")
+_TAR_CHECKSUM = regex(rb" *([0-7]+)[ \0]+\Z")
 
 
 def read_directory(stream: BinaryIO, name: str, limits: Limits = DEFAULT_LIMITS) -> tuple[ZipMember, ...]:

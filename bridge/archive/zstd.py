@@ -6,13 +6,13 @@ Before any decompression, the validation proves that the frames fill the stream,
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
 
 import zstandard
 
 from bridge.archive.limits import Limits
 from bridge.archive.refusal import refused
+from converters.deferred import dataclass
 
 __all__ = ["check_frames", "zstd_content"]
 

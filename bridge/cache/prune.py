@@ -7,27 +7,27 @@ pruning needs the exclusive lock, and refuses to remove files under another proc
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from bridge import fs
 from bridge.cache import packages, wheels
 from bridge.errors import BridgeError, FaultError, PrefixLockedError
 from bridge.faults import faults
+from converters.deferred import dataclass, regex
 
 __all__ = ["CachePart", "Inspection", "in_use", "inspect", "prune"]
 
 _LOCK = ".lock"
-_TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.bridge-tmp\Z")
+_TEMPORARY = regex(r"\.[0-9a-f]{16}\.bridge-tmp\Z")
 _ABANDONED = 3600.0  # seconds after which a temporary file is abandoned
-_ARTIFACT = re.compile(r"artifacts/sha256/[0-9a-f]{2}/([0-9a-f]{64})/[^/]+\Z")
-_UNPACKED = re.compile(r"unpacked/[0-9a-f]{2}/[0-9a-f]{64}\.(unpacked|package)\Z")
-_LINKED = re.compile(r"linked/([0-9a-f]{64})-[0-7]+\Z")
-_ORIGINALS = re.compile(r"originals/[^/]+")
+_ARTIFACT = regex(r"artifacts/sha256/[0-9a-f]{2}/([0-9a-f]{64})/[^/]+\Z")
+_UNPACKED = regex(r"unpacked/[0-9a-f]{2}/[0-9a-f]{64}\.(unpacked|package)\Z")
+_LINKED = regex(r"linked/([0-9a-f]{64})-[0-7]+\Z")
+_ORIGINALS = regex(r"originals/[^/]+")
 _PATHS = "/info/paths.json"
 _WHAT = {
     "artifacts": "archives of packages, by their sha256",

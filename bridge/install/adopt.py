@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
@@ -46,7 +45,7 @@ from bridge.prefix.claims import ClaimTable, bytecode_source, claims_of, incomin
 from bridge.requirements.displaced import displaced, projects_of
 from bridge.transaction import commit
 from bridge.transaction.journal import now
-from converters.deferred import replace
+from converters.deferred import dataclass, replace
 from converters.errors import UnsafeInputError
 from converters.metadata import CoreMetadata
 from converters.projects import canonicalize_name

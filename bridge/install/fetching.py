@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -47,7 +46,7 @@ from bridge.sdists.compatibility import check_runs
 from bridge.sdists.location import pinned, source_of
 from bridge.transaction.commit import Transaction
 from bridge.transaction.journal import now
-from converters.deferred import replace
+from converters.deferred import dataclass, replace
 from converters.metadata import CoreMetadata
 from converters.record import Record, conda_record
 from converters.target import Target

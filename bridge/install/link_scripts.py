@@ -12,7 +12,6 @@ import stat
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from bridge import fs
@@ -23,6 +22,7 @@ from bridge.install.manifest import Manifest
 from bridge.model import Plan
 from bridge.prefix.claims import incoming, leaving
 from bridge.requirements.names import name_of
+from converters.deferred import dataclass
 from converters.record import Record
 
 __all__ = ["LinkScript", "Traces", "run_scripts", "scripts_of"]

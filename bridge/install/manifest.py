@@ -6,7 +6,6 @@ known once written (a replaced prefix, a generated script) has no hash here.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from bridge.archive.conda import CondaManifest
@@ -18,6 +17,7 @@ from bridge.paths import META, SITE_PACKAGES, RelativePath, path_below
 from bridge.prefix.claims import incoming
 from bridge.requirements.direct import is_direct
 from converters import layout as layouts
+from converters.deferred import regex
 from converters.record import Record
 from converters.target import POSIX, PrefixLayout, Python
 
@@ -39,7 +39,7 @@ Manifest = CondaManifest | WheelManifest
 GENERATED = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
 """Files of the dist-info written by the installer; a wheel's own are skipped (PEP 376, PEP 610)."""
 
-_RESERVED = re.compile(r"conda-meta(/|\Z)|pyvenv\.cfg\Z")
+_RESERVED = regex(r"conda-meta(/|\Z)|pyvenv\.cfg\Z")
 # Commands of the environment itself: only their own project may contain them.
 _COMMANDS: Mapping[str, str | None] = {
     "activate": None,

@@ -6,13 +6,13 @@ pip lets the last one overwrite the others, which serves all parts of the namesp
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from bridge import fs
 from bridge.archive.wheels import WheelManifest
 from bridge.install.manifest import Manifest, wheel_members
 from bridge.model import Plan, PrefixState
 from bridge.prefix.claims import incoming, leaving, owned_entries
+from converters.deferred import dataclass
 from converters.namespaces import LONGEST_NAMESPACE, is_namespace_declaration
 from converters.record import Record
 

@@ -16,18 +16,19 @@ from bridge.paths import META
 from bridge.prefix.claims import incoming, leaving
 from bridge.prefix.entries import paths_of
 from bridge.sdists.location import source_of
+from converters.deferred import regex
 
 __all__ = ["notices", "refuse_startup_code", "startup_code"]
 
 _SHOWN = 5
 # Python's `site` module runs these at every start: lines of .pth files, entry points of .start files (PEP 829), and two
 # modules anywhere on sys.path.
-_PATH_FILE = re.compile(r"[^/]+\.(?:pth|start)\Z", re.IGNORECASE)
+_PATH_FILE = regex(r"[^/]+\.(?:pth|start)\Z", re.IGNORECASE)
 _SUFFIXES = (".pth", ".start")
-_MODULE = re.compile(r"(?:sitecustomize|usercustomize)(?:\.[^/]+|/__init__\.[^/]+)\Z", re.IGNORECASE)
-_LIBRARY = re.compile(r"lib/(?:python[^/]*/(?:lib-dynload/)?)?")
+_MODULE = regex(r"(?:sitecustomize|usercustomize)(?:\.[^/]+|/__init__\.[^/]+)\Z", re.IGNORECASE)
+_LIBRARY = regex(r"lib/(?:python[^/]*/(?:lib-dynload/)?)?")
 # conda treats every JSON file below Menu/ as a description of shortcuts (CEP 11).
-_MENU_ITEM = re.compile(r"Menu/[^/]+\.json\Z", re.IGNORECASE)
+_MENU_ITEM = regex(r"Menu/[^/]+\.json\Z", re.IGNORECASE)
 _REPORTED = ("wheel-version", "case-collision")
 
 

@@ -5,10 +5,9 @@ Pure: what lies on the disk is asked through a port (`exists`). Every conflict o
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from fnmatch import fnmatchcase
 
 from bridge.errors import OwnershipError
@@ -16,6 +15,7 @@ from bridge.install.folded_paths import FoldedPaths, compose, fold
 from bridge.model import Distribution, Entry, Fingerprint, Plan, PrefixState
 from bridge.paths import META, quoted
 from bridge.prefix.claims import Claim, Owner, bytecode_source, claims_of, incoming, label, leaving, owned_entries
+from converters.deferred import dataclass, regex
 from converters.projects import canonicalize_name
 from converters.record import Record
 
@@ -26,7 +26,7 @@ Exists = Callable[[str], Fingerprint | None]
 
 _SHOWN = 10
 _OF_INTERPRETER = ("bin/python", "lib/libpython")
-_INTERPRETER = re.compile(r"(bin/(python|pythonw|python3|python\d\.\d+t?(-config)?)|lib/libpython[^/]*)\Z")
+_INTERPRETER = regex(r"(bin/(python|pythonw|python3|python\d\.\d+t?(-config)?)|lib/libpython[^/]*)\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

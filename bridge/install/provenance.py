@@ -21,6 +21,7 @@ from bridge.prefix.revisions import identity_of, parse_revisions, state_after
 from bridge.requirements.algebra import marker_holds
 from bridge.sdists.location import pinned, source_of
 from bridge.secrets import masked, public
+from converters.deferred import regex
 from converters.errors import BridgeError, UnsafeInputError
 from converters.names import NameMap
 from converters.projects import canonicalize_name
@@ -47,7 +48,7 @@ INSTALLER = b"bridge\n"
 WHEEL_TYPE = "virtual_python_wheel"  # of conda's PackageType
 HARD_LINK = 1  # of conda's LinkType
 PYPI = "pypi"  # conda's subdir and channel for packages of pip
-_SPEC = re.compile(r"[\w.-]+\s*([=<>!~ ].*)?\Z")
+_SPEC = regex(r"[\w.-]+\s*([=<>!~ ].*)?\Z")
 
 
 def meta_path(record: Record) -> str:

@@ -13,7 +13,7 @@ import io
 import json
 import posixpath
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from bridge.model import Installed, PathChange, PrefixState
 from bridge.prefix import condameta
 from bridge.prefix.placed import Placeholder, fill, holds, is_binary, refit, restore
 from bridge.prefix.placeholders import listed_items, placeholders_of
-from converters.deferred import replace
+from converters.deferred import dataclass, replace
 
 __all__ = ["RELOCATED", "Relocation", "look", "relocate"]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from bridge import prefix as prefixes
@@ -24,7 +23,7 @@ from bridge.install.sources import Sources
 from bridge.model import Installed, PathChange, Plan, PrefixState, Reinstall, Remove, Resolved
 from bridge.paths import quoted
 from bridge.sdists.location import source_of
-from converters.deferred import replace
+from converters.deferred import dataclass, replace
 from converters.errors import IntegrityError, UnsafeInputError
 from converters.record import Record
 from converters.target import Target

@@ -10,13 +10,13 @@ import json
 import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from bridge.errors import UnsafeInputError
 from bridge.model import Installed
 from bridge.paths import META, OWN
 from bridge.prefix.condameta import record_of, requested_of
+from converters.deferred import dataclass, regex
 
 __all__ = [
     "HISTORY",
@@ -36,8 +36,8 @@ SNAPSHOTS = f"{OWN}/history"
 _FORMAT = 1
 _MAX_SNAPSHOT = 64 << 20  # bytes, unpacked; a thousand packages have 2 MB
 _GZIP = 31  # zlib's window bits for a gzip header, which has no time then
-_HEADER = re.compile(r"==>\s*(.+?)\s*<==\s*\Z")
-_COMMAND = re.compile(r"#\s*cmd:\s*(.+)\Z")
+_HEADER = regex(r"==>\s*(.+?)\s*<==\s*\Z")
+_COMMAND = regex(r"#\s*cmd:\s*(.+)\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,6 +73,7 @@ LATE = {
         "bridge.requirements.files",
     ): "a list of requirements needs no YAML or TOML",
     ("bridge/install/apply", "bridge.install"): "a change with nothing to do starts without what stages packages",
+    ("bridge/install/staging/placing", "bridge.install.staging"): "conda packages are placed without `installer`",
     ("bridge/channels/host/channel", "bridge.channels.host"): "a packed interpreter is found without what packs one",
     ("bridge/requirements/matchspec", "rattler"): "names alone need no parser: most lists and no-ops",
     ("bridge/channels/machine", "bridge.channels"): "the common machines need no rattler",

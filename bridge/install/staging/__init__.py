@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from bridge import fs
@@ -36,6 +35,7 @@ from bridge.model import PathChange, Resolved
 from bridge.paths import OWN
 from bridge.prefix.claims import incoming
 from bridge.prefix.shebangs import unfit
+from converters.deferred import dataclass
 
 __all__ = ["StageInputs", "StagedPlan", "check_prefix", "stage"]
 

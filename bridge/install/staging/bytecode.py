@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import final
 
@@ -24,6 +24,7 @@ from bridge import fs
 from bridge.faults import faults
 from bridge.install.staging import bytecode_child
 from bridge.model import Fingerprint
+from converters.deferred import dataclass
 
 __all__ = ["Compiled", "Module", "compile_modules"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import posixpath
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
@@ -25,13 +24,14 @@ from bridge.paths import EMPTY_SHA256, META, quoted
 from bridge.prefix import condameta
 from bridge.prefix.chosen import CHOICE
 from bridge.prefix.claims import incoming, leaving
+from converters.deferred import regex
 
 __all__ = ["Unpacking", "link", "packages_of", "paths_of", "record", "require_python"]
 
 _MOST_LINKS = 16  # followed to reach a file
 
 _OF_RATTLER = ("CACHEDIR.TAG", f"{META}/history")  # of the staging directory itself, not of a package
-_PROBE = re.compile(r"(\.refprobe-|symtest_)[^/]*\Z")  # probes of the file system that rattler failed to remove
+_PROBE = regex(r"(\.refprobe-|symtest_)[^/]*\Z")  # probes of the file system that rattler failed to remove
 _UNPACKING = 2  # at a time; each uses several threads of its own
 _LOOSE_BITS = 0o7002  # set-id, sticky, writable by anyone: never installed
 

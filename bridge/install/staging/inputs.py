@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from bridge.errors import IntegrityError
@@ -11,6 +11,7 @@ from bridge.fs.linking import LinkMode
 from bridge.install.manifest import Manifest
 from bridge.install.ownership import Judgement
 from bridge.model import Entry, Fingerprint, Plan, PrefixState
+from converters.deferred import dataclass
 from converters.names import NameMap
 from converters.record import Record
 

@@ -10,9 +10,8 @@ import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import TYPE_CHECKING, final
 
 from bridge import fs
 from bridge.archive.conda import CondaManifest
@@ -29,9 +28,12 @@ from bridge.install.staging.inputs import StagedPaths, StageInputs, differs
 from bridge.install.staging.linking import link_package
 from bridge.install.staging.originals import Originals
 from bridge.install.staging.placer import Placer
-from bridge.install.staging.wheels import Placement, place_wheel, record_wheel
 from bridge.model import Entry, Resolved
 from bridge.prefix.claims import incoming
+from converters.deferred import dataclass
+
+if TYPE_CHECKING:
+    from bridge.install.staging.wheels import Placement
 
 __all__ = ["Placing"]
 
@@ -155,17 +157,19 @@ class Placing:
 
     def _place_wheel(self, each: Resolved, manifest: WheelManifest, placer: Placer) -> tuple[Entry, ...]:
         """Place a wheel from the cache; if that is damaged, from its archive."""
+        from bridge.install.staging import wheels  # noqa: PLC0415 - conda packages need no `installer`
+
         identity = each.record.identity
         predicted, unpacked = self._inputs.predicted[identity], self._inputs.unpacked.get(identity)
         if unpacked is not None:
             try:
                 with unpacked_contents(manifest, unpacked) as contents:
-                    return place_wheel(each, contents, manifest, predicted, self._placement, placer)
+                    return wheels.place_wheel(each, contents, manifest, predicted, self._placement, placer)
             except IntegrityError:
                 with suppress(FaultError):
                     fs.remove_tree(unpacked)
         with WheelContents(self._inputs.archives[identity], manifest) as packed:
-            return place_wheel(each, packed, manifest, predicted, self._placement, placer)
+            return wheels.place_wheel(each, packed, manifest, predicted, self._placement, placer)
 
     def _place_package(self, each: Resolved, placer: Placer) -> tuple[Entry, ...]:
         """Place a conda package from the cache; if that is damaged, unpack it again."""
@@ -218,7 +222,9 @@ class Placing:
                     tree.unlink(entry.path)
 
     def _record(self, each: Resolved, entries: Sequence[Entry], bytecode: Iterable[str]) -> tuple[Entry, ...]:
-        return record_wheel(each, self._manifests[each.record.identity], entries, bytecode, self._placement)
+        from bridge.install.staging import wheels  # noqa: PLC0415 - conda packages need no `installer`
+
+        return wheels.record_wheel(each, self._manifests[each.record.identity], entries, bytecode, self._placement)
 
     def _foreseen(self, each: Resolved) -> list[Entry]:
         """The entries whose content the archive states: `place_wheel` compares what it writes with them."""
@@ -248,6 +254,8 @@ def _placement(
     plan = inputs.plan
     if not wheels or plan.python is None:
         return None
+    from bridge.install.staging.wheels import Placement  # noqa: PLC0415 - conda packages need no `installer`
+
     target = plan.target.with_python(plan.python)
     return Placement(
         staging=staging,

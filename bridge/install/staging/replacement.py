@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from bridge.paths import META
 from bridge.prefix.claims import bytecode_source, claims_of, is_bytecode, leaving, owned_entries, superseded
 from bridge.prefix.entries import paths_of
 from bridge.transaction.examine import ancestors
+from converters.deferred import dataclass
 
 __all__ = ["KeptAside", "Replacement", "replace_paths"]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import chain
 from os import PathLike, fspath
 from pathlib import Path
@@ -39,6 +38,7 @@ from converters.target import PrefixLayout, Python, Target
 
 if TYPE_CHECKING:
     from installer.scripts import LauncherKind
+from converters.deferred import dataclass
 
 __all__ = ["Placement", "place_wheel", "record_wheel"]
 
