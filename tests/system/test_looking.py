@@ -8,7 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from tests.support.builders import install_record, make_conda, make_repodata, make_wheel
+from tests.support.builders import install_record, make_conda, make_python, make_repodata, make_wheel
 from tests.support.command_line import Bridge
 
 
@@ -86,11 +86,12 @@ def test_why_goes_up_to_what_was_requested(env: Path, bridge: Bridge) -> None:
 
 
 def test_why_says_why_not_the_other_ecosystem(tmp_path: Path) -> None:
+    make_python(tmp_path / "channel", "3.12")
     make_conda(tmp_path / "channel", "both", "1.0", noarch="python", depends=["python"])
     make_repodata(tmp_path / "channel")
     for name, version in (("both", "2.0"), ("single", "1.0")):
         make_wheel(tmp_path / "wheels", name, version)
-    bridge, prefix, channels = Bridge.of_folder(tmp_path), tmp_path / "env", ("-c", tmp_path / "channel", "-c", "host")
+    bridge, prefix, channels = Bridge.of_folder(tmp_path), tmp_path / "env", ("-c", tmp_path / "channel")
     created = bridge("create", "-p", prefix, *channels, "both", "single", "--no-compile", "-v")
     assert created.status == 0, created.err
     single = "no channel had a package of single for linux-64"
