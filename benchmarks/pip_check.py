@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 from collections import Counter, defaultdict
@@ -101,7 +102,11 @@ def main() -> None:
     virtual = tuple((name, version, "0") for name, version in oracle.VIRTUAL.items())
     port = Frozen(universe, metadata)
     catalog = Catalog(
-        port, port, Target(subdir="linux-64", virtual_packages=virtual), NameMap(universe.names, "frozen"), Options()
+        port,
+        port,
+        Target(subdir="linux-64", virtual_packages=virtual),
+        NameMap(universe.names, "frozen"),
+        Options(patience=math.inf),
     )
     counts: Counter[str] = Counter()
     examples: dict[str, Counter[str]] = defaultdict(Counter)

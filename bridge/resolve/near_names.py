@@ -23,6 +23,8 @@ __all__ = ["KnownNames", "one_edit_apart", "with_near_names"]
 
 _SHORTEST = 4  # of a name; most pairs of shorter names are one edit apart
 _MANY = 3
+_OF_VERSION = regex(r"(.*[A-Za-z])[-_]?([0-9]+(?:\.[0-9]+)+)")  # a version written as a part of the name: `python3.11`
+_TWO_CLAUSES = regex(r"(.*[\w*])\s*([<>!~]=?[^\s,|]+)")  # whose second is read as a build: `numpy >=1.26 <2`
 _FUZZY = regex(r"=?\s*([0-9][\w.!+]*?)(?:\.?\*)?\s*(?:=.*)?")  # conda's `=1.2`, ` 1.2.*`, and a build
 
 
@@ -83,9 +85,30 @@ def _suggestions(requirement: Requirement, known: KnownNames) -> Iterator[str]:
             return
     elif not is_there and may_be_wheel:
         is_there = bool(known.files_of(requirement.name))
+    if requirement.conda is not None and requirement.conda.names_a_build:
+        yield from _with_comma(requirement.text)
     near = list(_near(requirement, known, names, is_there=is_there))
-    if near:
+    apart = "" if is_there else _with_version(requirement.text, conda, names)
+    if apart:
+        yield f"did you mean `{apart}`?"
+    elif near:
         yield f"did you mean {' or '.join(f'`{_renamed(requirement, name)}`' for name in near[:_MANY])}?"
+
+
+def _with_comma(text: str) -> Iterator[str]:
+    """Yield the hint that two version clauses take a comma, for a request with a space or nothing between them."""
+    match = _TWO_CLAUSES.fullmatch(text.strip())
+    if match is not None and any(sign in match[1] for sign in "<>=!~"):
+        yield f"`{match[2]}` is read as a build: write `{match[1]},{match[2]}`"
+
+
+def _with_version(text: str, name: str, names: Collection[str]) -> str:
+    """Return the request for a version that was written as a part of a name that channels have; else nothing."""
+    match = _OF_VERSION.fullmatch(name)
+    bound, whole = ("conda:", text.removeprefix("conda:")) if text.startswith("conda:") else ("", text)
+    if match is None or whole.strip().lower() != name or match[1] not in names:
+        return ""
+    return f"{bound}{match[1]}={match[2]}"
 
 
 def _near(requirement: Requirement, known: KnownNames, names: Collection[str], *, is_there: bool) -> Iterator[str]:

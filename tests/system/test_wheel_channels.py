@@ -86,6 +86,36 @@ def test_the_section_of_conda_pypi_before_the_cep(bridge: Bridge, tmp_path: Path
     assert found["cow"] == ("wheel", "2.0", channel.name)
 
 
+def test_records_as_the_tools_of_conda_pypi_write_them(bridge: Bridge, tmp_path: Path) -> None:
+    """Keys with a build, `md5: null`, no space before a version, conditions (CEP 43) and extras (CEP 44)."""
+    channel = listed(bridge, tmp_path / "made")
+    extras = {"big": ["farm[extras=[test]]", "cow~=2.0"], "test": ["bull==0.1.0-beta.33[extras=[py-evm]]", "hen==1.*"]}
+    needs = [
+        "cow<3a0,>=1",
+        'cow==2.0[when="(python>=2.7 and (python!=3.0 and python!=3.1))"]',
+        "cow[extras=[milk]]",
+        'windmill>=223[when="__win"]',
+        'cow>=0.21[when="(__unix and python<3.99)"]',
+        "python <4a0,>=3.5.3",
+    ]
+    for path in channel.glob("*/repodata.json"):
+        document = json.loads(path.read_text())
+        written = {}
+        for record in document["v3"]["whl"].values():
+            added = {"md5": None, "build": "py3_none_any_0", "noarch": "python", "timestamp": 1550110819000}
+            stated = {"depends": needs, "extra_depends": extras} if record["name"] == "farm" else {"extra_depends": {}}
+            written[f"{record['name']}-{record['version']}-py3_none_any_0"] = record | added | stated
+        document["v3"] = {"conda": {}, "tar.bz2": {}, "whl": written}
+        document["info"]["repodata_revisions"] = {"v3": {"n_packages": 2, "newest": 1, "oldest": 1}}
+        path.write_text(json.dumps(document | {"repodata_version": 1, "removed": []}))
+    for path in (*channel.glob("*/repodata.json.zst"), *channel.glob("*/repodata_shards.msgpack.zst")):
+        path.unlink()
+    made = bridge("create", "-p", "env", "-c", channel, "-c", "./base", "python", "farm", "--json")
+    assert (made.status, "does not describe" in made.err) == (0, False), made.err
+    found = picks(succeeded(bridge("list", "-p", "env", "--json")))
+    assert (found["farm"], found["cow"]) == (("wheel", "1.0", channel.name), ("wheel", "2.0", channel.name))
+
+
 def test_what_bridge_lists_bridge_installs(bridge: Bridge, tmp_path: Path) -> None:
     channel = listed(bridge, tmp_path / "made")
     made = bridge("create", "-p", "env", "-c", channel, "-c", "./base", "python", "farm", "--json")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from bridge.requirements.algebra import pep440_version
+from bridge.requirements.matchspec import conda_version
 
 __all__ = ["Build", "candidates", "few", "listed", "version_range"]
 
@@ -32,11 +35,11 @@ def few(texts: Sequence[str], most: int) -> str:
 def version_range(name: str, versions: Iterable[str], every: Iterable[str]) -> str:
     """`name 1.0`, `name 1.0 and 1.1`, `name 1.0 to 2.3 and 3.1`, or `9 of the 20 versions of name from 1.0 to 3.1`.
 
-    :param every: all versions that there are, newest first; `versions` are some of them.
+    :param every: all versions that there are, best first; `versions` are some of them.
     """
-    ordered, chosen = list(dict.fromkeys(every)), frozenset(versions)
+    ordered, chosen = _ascending(dict.fromkeys(every)), frozenset(versions)
     runs: list[list[str]] = [[]]
-    for version in reversed(ordered):
+    for version in ordered:
         if version in chosen:
             runs[-1].append(version)
         elif runs[-1]:
@@ -48,6 +51,17 @@ def version_range(name: str, versions: Iterable[str], every: Iterable[str]) -> s
     if len(runs) == 1 and len(runs[0]) == _MANY:
         texts = runs[0]
     return f"{name} {listed(texts)}"
+
+
+def _ascending(versions: Iterable[str]) -> list[str]:
+    """Return versions, the oldest first; the best is not the newest where that is a pre-release."""
+    texts = list(versions)[::-1]
+    of_both: tuple[Callable[[str], Any], ...] = (pep440_version, conda_version)
+    for parse in of_both:
+        known = {text: parse(text) for text in texts}
+        if all(version is not None for version in known.values()):
+            return sorted(texts, key=known.__getitem__)
+    return texts
 
 
 def candidates(name: str, chosen: Sequence[Build], every: Sequence[Build], noun: str) -> str:

@@ -71,6 +71,10 @@ def refused(text: str) -> NoSolutionError | None:
         ("bs4", "beautifulsoup4"),
         ("cv2", "opencv"),
         ("libxml=2", "libxml2=2"),
+        ("python3.12", "python=3.12"),
+        ("python-3.12", "python=3.12"),
+        ("conda:python3.12", "conda:python=3.12"),
+        ("opencv4.9", "opencv=4.9"),
     ],
 )
 def test_a_name_one_edit_or_one_alias_away_is_suggested_and_exists(asked: str, meant: str) -> None:
@@ -91,6 +95,19 @@ def test_a_name_one_edit_or_one_alias_away_is_suggested_and_exists(asked: str, m
 )
 def test_a_project_without_records_is_asked_for_in_the_syntax_of_its_index(asked: str, written: str) -> None:
     assert f"write `{written}`" in hint_of(asked)
+    assert refused(written) is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "written"),
+    [
+        ("opencv>=4.9<5", "opencv>=4.9,<5"),
+        ("opencv >=4.9 <5", "opencv >=4.9,<5"),
+        ("conda:opencv>4 !=4.8", "conda:opencv>4,!=4.8"),
+    ],
+)
+def test_two_clauses_without_a_comma_are_shown_with_one(asked: str, written: str) -> None:
+    assert f"is read as a build: write `{written}`" in hint_of(asked)
     assert refused(written) is None
 
 

@@ -30,6 +30,22 @@ def test_a_range_holds_exactly_the_versions_that_are_meant(chosen: set[str]) -> 
     assert said == chosen
 
 
+@pytest.mark.parametrize(
+    ("best_first", "said"),
+    [
+        (("2.5", "2.4", "2.3", "2.2", "2.6rc1"), "x 2.2 to 2.6rc1"),
+        (("2.5", "2.4", "2.3", "2.4.1.dev1"), "x 2.3 to 2.5"),
+        (
+            ("1.1.1w", "1.1.1a", "1.1.0h", "3.0.0a1", "not_a_version_of_pep_440"),
+            "x not_a_version_of_pep_440 to 3.0.0a1",
+        ),
+        (("10.0", "9.0"), "x 9.0 and 10.0"),
+    ],
+)
+def test_a_range_goes_from_the_oldest_to_the_newest_and_not_to_the_best(best_first: tuple[str, ...], said: str) -> None:
+    assert version_range("x", best_first, best_first) == said
+
+
 def test_builds_are_named_where_a_version_has_others() -> None:
     every = [Build(version, build) for version in ("2.0", "1.0") for build in ("b", "a")]
     assert candidates("x", every, every, "builds") == "every x"
