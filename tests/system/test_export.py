@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -123,6 +124,24 @@ def test_a_hash_that_no_record_states_is_made_of_the_archive(tmp_path: Path, nam
     assert ran.status == (2 if name == "explicit.txt" else 3)  # a list without hashes is no lock
     assert "libz" in ran.err
     assert not (tmp_path / "other").exists()
+
+
+def test_a_conda_lock_has_the_md5_of_local_archives(tmp_path: Path) -> None:
+    channel = tmp_path / "channel"
+    archive = make_conda(channel, "libz", "1.3")
+    make_repodata(channel)
+    repodata = channel / "noarch" / "repodata.json"
+    document = json.loads(repodata.read_text())
+    for record in document["packages.conda"].values():
+        del record["md5"]
+    repodata.write_text(json.dumps(document))
+    bridge = Bridge.of_folder(tmp_path)
+    assert bridge("lock", "libz", "-o", "bridge.lock").status == 0
+    md5 = hashlib.md5(archive.read_bytes(), usedforsecurity=False).hexdigest()
+    for words in (("lock", "libz"), ("export", "bridge.lock")):
+        ran = bridge(*words, "-o", "conda-lock.yml")
+        assert (ran.status, "md5" in ran.err) == (0, False), ran.err
+        assert md5 in (tmp_path / "conda-lock.yml").read_text()
 
 
 def test_from_history_is_what_was_asked_for(bridge: Bridge, folder: Path) -> None:

@@ -12,7 +12,7 @@ from bridge.audit.report.clock import stated_time
 from bridge.channels.places import located
 from bridge.channels.sources import Channels
 from bridge.cli.commands.locking import check_folder, locked_channels
-from bridge.cli.commands.missing_hashes import with_hashes
+from bridge.cli.commands.missing_hashes import with_hashes, with_local_md5
 from bridge.cli.session import Session
 from bridge.config.activation import stated_variables
 from bridge.errors import UsageError
@@ -135,6 +135,8 @@ def export_lock(path: Path, asked: Exporting, session: Session) -> Outcome:
             context=(f"{', '.join(chosen_later[:8])}",),
             hint=f"`bridge lock -r {quoted(path)} python -o bridge.lock` chooses for each platform",
         )
+    if not asked.is_bill and asked.form == "conda-lock":
+        environments = with_local_md5(environments)
     return _write(asked, Content(environments=environments), lock.warnings, session)
 
 

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from bridge import fs
 from bridge.channels.machine import current_subdir
+from bridge.cli.commands.missing_hashes import with_local_md5
 from bridge.cli.commands.request import Request, hint_of_files, read_request
 from bridge.cli.options import Words
 from bridge.cli.policies import attested
@@ -139,7 +140,10 @@ def _locked(made: _Made, previous: Previous, inputs: Inputs, asked: Locking, pat
     unknown = [f"{name} is not locked: nothing to upgrade" for name in _unlocked(asked.upgrade, previous)]
     next(iter(made.sessions.values())).tell_once(unknown)
     resolutions = solve_all(places, solve, kept)
-    content = Content(environments=_environments(resolutions, made, previous, asked), inputs=inputs)
+    environments = _environments(resolutions, made, previous, asked)
+    if form == "conda-lock":
+        environments = with_local_md5(environments)
+    content = Content(environments=environments, inputs=inputs)
     written = write(content, path, form)
     _write(path, written, asked)
     return Outcome(

@@ -1,4 +1,4 @@
-"""The sha256 of installed conda packages whose records state none: conda before 4.7, and channels with md5 alone."""
+"""Hashes that records of conda packages lack: the sha256 of conda before 4.7, the md5 of new channels and of `host`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 from bridge.channels.sources import Channels
 from bridge.errors import BridgeError
 from bridge.fetch.urls import local_path
-from bridge.requirements.locked import Locked, LockedConda
+from bridge.requirements.locked import Locked, LockedConda, LockedEnvironment
 from converters.deferred import replace
 
-__all__ = ["with_hashes"]
+__all__ = ["with_hashes", "with_local_md5"]
 
 _CHUNK = 1 << 20  # bytes
 
@@ -47,6 +47,22 @@ def with_hashes(
 
     whole = tuple(hashed(each) for each in packages)
     return whole, [each.name for each in whole if isinstance(each, LockedConda) and each.url and not each.sha256]
+
+
+def with_local_md5(environments: Iterable[LockedEnvironment]) -> tuple[LockedEnvironment, ...]:
+    """Return the environments with the md5 of each conda package of a local channel: conda-lock refuses one without."""
+
+    def hashed(each: Locked) -> Locked:
+        local = local_path(each.url) if isinstance(each, LockedConda) and each.record.md5 is None else None
+        digests = _digests(Path(local)) if local is not None else None
+        if not isinstance(each, LockedConda) or digests is None or digests[0] != each.sha256:
+            return each
+        return replace(each, record=replace(each.record, md5=digests[1]))
+
+    return tuple(
+        replace(each, packages={name: tuple(map(hashed, listed)) for name, listed in each.packages.items()})
+        for each in environments
+    )
 
 
 def _digests(path: Path) -> tuple[str, str | None] | None:
