@@ -1,9 +1,9 @@
 """Dataclasses and regular expressions that are completed at their first use.
 
 A command imports hundreds of both and uses a few. `dataclasses` compiles six methods for each class, which was a fifth
-of the processor time of a short command. The decorator here compiles `__init__` for the first instance, `__eq__` and
-`__hash__` for the first comparison; `replace` needs no more. The other methods are those of `dataclasses`, made when
-the class is printed, changed or asked for its fields.
+of the processor time of a short command. The decorator here fills the first instances field by field, compiles
+`__init__` for a class that has many, and makes `__eq__` and `__hash__` for the first comparison; `replace` needs no
+more. The other methods are those of `dataclasses`, made when the class is printed, changed or asked for its fields.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import dataclasses
 import re
 import threading
 from collections.abc import Callable
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -23,8 +24,10 @@ _COMPARED = ("__eq__", "__hash__")
 _STUBS = (*_COMPARED, "__repr__", "__setattr__", "__delattr__")
 _TAKEN = (*_STUBS, "__match_args__", "__replace__", "__dataclass_params__", _FIELDS)
 _NO_FIELDS = ("ClassVar", "InitVar", "KW_ONLY")  # annotations with these words do not stand for fields
+_INTERPRETED = 16  # instances of a class before its `__init__` is compiled
 _MISSING: Any = dataclasses.MISSING
 _FACTORY: Any = object()
+_Slot = tuple[str, Callable[..., None], Any, Any]  # name, setter, default and factory; `_MISSING` where there is none
 _completing = threading.RLock()
 _replaceable: WeakKeyDictionary[type, tuple[str, ...]] = WeakKeyDictionary()  # the fields of the deferred classes
 
@@ -82,7 +85,7 @@ class _Completion:
         """Make the methods that compare and hash instances."""
         with _completing:
             if self._made.__dict__[_FIELDS] is self:
-                for name, method in zip(_COMPARED, _compiled_comparison(self._template), strict=True):
+                for name, method in zip(_COMPARED, _comparison(self._template), strict=True):
                     setattr(self._made, name, method)
 
     def complete(self) -> None:
@@ -109,13 +112,51 @@ def _stub(completion: _Completion, name: str) -> Callable[..., object]:
 
 
 def _first_init(template: type, made: type) -> Callable[..., None]:
+    """`__init__` of the first instances; most classes have few, for which compiling one would take longer."""
+    left = _INTERPRETED
+    fields: tuple[_Slot, ...] = ()
+
     def init(self: object, *others: object, **values: object) -> None:
+        nonlocal fields, left
+        left -= 1
+        fields = fields or _slots_with_defaults(template, made)
+        if left > 0 and not others and _fill(self, fields, values):
+            if hasattr(made, "__post_init__"):
+                self.__post_init__()  # type: ignore[attr-defined]
+            return
         with _completing:
             if made.__dict__[_INIT] is init:
                 setattr(made, _INIT, _compiled_init(template, made))
         made.__dict__[_INIT](self, *others, **values)
 
     return init
+
+
+def _slots_with_defaults(template: type, made: type) -> tuple[_Slot, ...]:
+    fields: list[_Slot] = []
+    for name in template.__annotations__:
+        default: Any = template.__dict__.get(name, _MISSING)
+        factory: Any = _MISSING
+        if isinstance(default, dataclasses.Field):
+            default, factory = default.default, default.default_factory
+        fields.append((name, made.__dict__[name].__set__, default, factory))
+    return tuple(fields)
+
+
+def _fill(instance: object, fields: tuple[_Slot, ...], values: dict[str, Any]) -> bool:
+    """Set the slots of an instance; `False` if the arguments do not fit."""
+    given = 0
+    for name, assign, default, factory in fields:
+        if name in values:
+            given += 1
+            assign(instance, values[name])
+        elif factory is not _MISSING:
+            assign(instance, factory())
+        elif default is not _MISSING:
+            assign(instance, default)
+        else:
+            return False
+    return given == len(values)
 
 
 def _compiled_init(template: type, made: type) -> Callable[..., None]:
@@ -143,25 +184,27 @@ def _compiled_init(template: type, made: type) -> Callable[..., None]:
     return init
 
 
-def _compiled_comparison(template: type) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """`__eq__` and `__hash__` as `dataclasses` has them."""
+def _comparison(template: type) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """`__eq__` and `__hash__`, which compare and hash the same fields as those of `dataclasses`."""
     compared, hashed = [], []
     for name in template.__annotations__:
         given = template.__dict__.get(name)
         is_compared, is_hashed = (given.compare, given.hash) if isinstance(given, dataclasses.Field) else (True, None)
         compared += [name] if is_compared else []
         hashed += [name] if (is_compared if is_hashed is None else is_hashed) else []
-    ours, theirs = (f"({''.join(f'{each}.{name}, ' for name in compared)})" for each in ("self", "other"))
-    made: dict[str, Any] = {}
-    exec(
-        f"def __eq__(self, other):\n"
-        f"    return {ours} == {theirs} if other.__class__ is self.__class__ else NotImplemented\n"
-        f"def __hash__(self):\n    return hash(({''.join(f'self.{name}, ' for name in hashed)}))\n",
-        made,
-    )
-    for method in (made[name] for name in _COMPARED):
-        method.__qualname__ = f"{template.__qualname__}.{method.__name__}"
-    return made["__eq__"], made["__hash__"]
+    values, hashed_values = _getter(compared), _getter(hashed)
+
+    def __eq__(self: object, other: object) -> object:  # noqa: N807 - its name in a traceback
+        return values(self) == values(other) if other.__class__ is self.__class__ else NotImplemented
+
+    def __hash__(self: object) -> int:  # noqa: N807
+        return hash(hashed_values(self))
+
+    return __eq__, __hash__
+
+
+def _getter(names: list[str]) -> Callable[[object], object]:
+    return attrgetter(*names) if names else lambda _: ()
 
 
 def _state(self: object) -> list[object]:

@@ -146,6 +146,23 @@ def test_it_is_frozen() -> None:
         del value.text
 
 
+def test_many_instances_are_as_the_first() -> None:
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class New:
+        name: str
+        tags: list[str] = dataclasses.field(default_factory=list)
+        size: int = 3
+
+        def __post_init__(self) -> None:
+            self.tags.append(self.name)
+
+    for number in range(40):
+        made = New(name=f"{number}", size=number)
+        assert (made.name, made.tags, made.size) == (f"{number}", [f"{number}"], number)
+        with pytest.raises(TypeError, match=r"New\.__init__\(\)"):
+            New(name="x", other=number) if number % 2 else New()  # type: ignore[call-arg]
+
+
 @pytest.mark.parametrize("values", [{}, {"name": "a", "other": 1}])
 def test_wrong_arguments_are_a_type_error(values: dict[str, str]) -> None:
     with pytest.raises(TypeError, match=r"Deferred\.__init__\(\)"):
