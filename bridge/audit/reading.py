@@ -15,7 +15,7 @@ from bridge.audit.look import observe
 from bridge.audit.look.tree import Tree, read_tree
 from bridge.fs.processes import processors
 from bridge.model import PrefixState
-from bridge.prefix.claims import Claims, claims_of
+from bridge.prefix.claims import Claims
 from converters.deferred import dataclass
 
 __all__ = ["RunningAudit", "start"]
@@ -48,6 +48,5 @@ def start(prefix: Path, *, tree: Tree | None = None, jobs: int | None = None) ->
 
     state = prefixes.require(prefix, jobs=jobs, meanwhile=read_paths)
     read_paths()
-    claims = claims_of(state)
-    with observe.start(state, claims, trees[0], jobs=jobs) as observation:
-        yield RunningAudit(state=state, claims=claims, observation=observation)
+    with observe.start(state, trees[0], jobs=jobs) as observation:
+        yield RunningAudit(state=state, claims=observation.claims, observation=observation)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, KeysView, Mapping
-from functools import cached_property
 from typing import Literal
 
 from bridge.model import (
@@ -36,6 +35,7 @@ __all__ = [
     "Owner",
     "Source",
     "bytecode_source",
+    "claiming",
     "claims_of",
     "covered",
     "distribution_owner",
@@ -114,34 +114,12 @@ class ClaimTable(Mapping[str, tuple[Claim, ...]]):
         number = self._numbers.get(path)
         return None if number is None else self._owners[bisect_right(self._starts, number) - 1]
 
-    def hashed(self) -> Mapping[str, int]:
-        """The paths for which some record promises a sha256, in order, and the size that the last one promises."""
-        sizes: dict[str, int] = {}
+    def hashed(self) -> Mapping[str, None]:
+        """The paths for which some record promises a sha256, in order."""
+        paths: dict[str, None] = {}
         for entries in self._entries:
-            sizes.update(entries.hashed())
-        return sizes
-
-    def is_kept(self, path: str, digest: bytes) -> bool:
-        """Whether every claim on a path is of a plain file with this digest."""
-        number = self._numbers[path]
-        if path not in self._shared and number not in self._other:
-            return self._digests[number * 32 : number * 32 + 32] == digest
-        for each in self._shared.get(path, (number,)):
-            entries, row = self._row(each)
-            if row in entries.odd or entries.digest(row) not in (digest, None):
-                return False
-        return True
-
-    @cached_property
-    def _digests(self) -> bytes:
-        """What is promised, claim by claim; meaningless for those in `_other`."""
-        return b"".join(entries.digests for entries in self._entries)
-
-    @cached_property
-    def _other(self) -> frozenset[int]:
-        """The claims that are not of a plain file with a sha256."""
-        pairs = zip(self._starts, self._entries, strict=True)
-        return frozenset(start + row for start, entries in pairs for row in (*entries.bare, *entries.odd))
+            paths.update(dict.fromkeys(entries.hashed()))
+        return paths
 
     def promise(self, path: str) -> str | None:
         """The first sha256 that is promised for a path."""
@@ -293,6 +271,12 @@ def unmanaged(state: PrefixState) -> tuple[Distribution, ...]:
     """The distributions that no conda-meta record covers: another tool (pip, uv) installed them."""
     managed = covered(state.installed, state.distributions)
     return tuple(each for each in state.distributions if each.path not in managed)
+
+
+def claiming(state: PrefixState) -> list[Entries]:
+    """The entries of every owner: all that `claims_of` makes claims of, without the records' own files."""
+    owners: tuple[Installed | Distribution, ...] = (*state.installed, *unmanaged(state))
+    return [Entries.of(each.entries or ()) for each in owners]
 
 
 def distribution_owner(distribution: Distribution) -> Owner:

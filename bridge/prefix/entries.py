@@ -100,13 +100,17 @@ class Entries(Sequence[Entry]):
         """The promised sha256 of a row that is not odd."""
         return None if row in self.bare else self.digests[row * _WIDTH : row * _WIDTH + _WIDTH]
 
-    def hashed(self) -> Iterable[tuple[str, int]]:
-        """The paths for which some sha256 is promised (that of the file, or of a link's target), with their sizes."""
-        pairs = zip(self.paths, self.sizes, strict=True)
+    def hashed(self) -> Iterable[str]:
+        """The paths for which some sha256 is promised: that of the file, or of a link's target."""
         if not self.bare and not self.odd:
-            return pairs
-        without = self.bare | {row for row, entry in self.odd.items() if not _is_hashed(entry)}
-        return (pair for row, pair in enumerate(pairs) if row not in without)
+            return self.paths
+        return (path for row, path in enumerate(self.paths) if self.is_hashed(row))
+
+    def is_hashed(self, row: int) -> bool:
+        """Whether a row promises some sha256: that of the file, or of a link's target."""
+        if row in self.odd:
+            return _is_hashed(self.odd[row])
+        return row not in self.bare
 
     def changed(self) -> Iterator[str]:
         """The files with another sha256 in their archive: the prefix was written into them."""

@@ -24,13 +24,15 @@ from bridge.errors import FaultError
 from bridge.fs.processes import Spread, processors, spread
 from bridge.fs.tree import check_content
 from bridge.model import Fingerprint, PrefixState
-from bridge.prefix.claims import Claims, ClaimTable, claims_of
+from bridge.prefix.claims import Claims, ClaimTable, claiming, claims_of
+from bridge.prefix.entries import Entries
 
 __all__ = ["RunningObservation", "observe", "start"]
 
 _BLOCK = 1 << 18  # bytes read at a time
 _BIG = 1 << 20  # bytes from which a file is a task by itself
 _BATCH = 128  # files of one task
+_WIDTH = 32  # bytes of a SHA-256
 _BINARIES = 32  # programs and libraries of one task
 _CACHES = 1024  # files of bytecode of one task
 _MANY = 8  # tasks from which forking pays
@@ -43,7 +45,7 @@ T = TypeVar("T")
 Digest = tuple[str | None, str]  # the sha256, or why there is none
 
 
-def observe(state: PrefixState, claims: Claims | None = None, *, jobs: int | None = None) -> Observation:
+def observe(state: PrefixState, *, jobs: int | None = None) -> Observation:
     """Observe every path of the prefix except bridge's own directory, and claimed paths below linked directories.
 
     Content is read only where a record promises a sha256. A file that cannot be read has a `problem`.
@@ -52,7 +54,7 @@ def observe(state: PrefixState, claims: Claims | None = None, *, jobs: int | Non
     Raises `FaultError` (`prefix-unreadable`) where a directory cannot be listed.
     """
     tree = read_tree(str(state.prefix), jobs)
-    with start(state, claims or claims_of(state), tree, jobs=jobs) as running:
+    with start(state, tree, jobs=jobs) as running:
         return running.results()[0]
 
 
@@ -63,14 +65,15 @@ class RunningObservation:
         self,
         state: PrefixState,
         root: int,
-        claims: ClaimTable,
+        claims: Claims,
         table: PathTable,
         hashing: Spread[list[tuple[str, Digest]]],
         jobs: int,
     ) -> None:
+        self.claims = claims
         self._state = state
         self._root = root
-        self._claims = claims
+        self._by_path = claims.by_path
         self._table = table
         self._hashing = hashing
         self._jobs = jobs
@@ -82,7 +85,7 @@ class RunningObservation:
         """
         table = self._table
         binaries, stale = self._programs(numpy)
-        linked = _through_links(self._root, self._state, self._claims, table.rows)
+        linked = _through_links(self._root, self._state, self._by_path, table.rows)
         links = [path for path in table.other if stat.S_ISLNK(table.modes[table.rows[path]])]
         targets = {path: _followed(self._root, path) for path in links}
         digests = {path: digest for pairs in self._hashing.results() for path, digest in pairs}
@@ -96,11 +99,11 @@ class RunningObservation:
             target = _followed(self._root, path) if stat.S_ISLNK(status.st_mode) else None
             digest = digests.get(path) or self._as_promised(path, status)
             noted[path] = _observed(status.st_mode, status.st_size, status.st_nlink, digest, target, real)
-        return Observation(table, self._claims, noted), binaries, stale
+        return Observation(table, self._by_path, noted), binaries, stale
 
     def _as_promised(self, path: str, status: os.stat_result) -> Digest | None:
         """The digest of a file that does not differ from its claims."""
-        return (self._claims.promise(path), "") if stat.S_ISREG(status.st_mode) else None
+        return (self._by_path.promise(path), "") if stat.S_ISREG(status.st_mode) else None
 
     def _programs(self, numpy: frozenset[str]) -> tuple[dict[str, Binary], tuple[str, ...]]:
         """Path → the program or library there, and the stale bytecode."""
@@ -120,7 +123,7 @@ class RunningObservation:
 
 
 @contextmanager
-def start(state: PrefixState, claims: Claims, tree: Tree, *, jobs: int | None = None) -> Iterator[RunningObservation]:
+def start(state: PrefixState, tree: Tree, *, jobs: int | None = None) -> Iterator[RunningObservation]:
     """Start an observation; the contract is that of `observe`.
 
     :param tree: the paths of the prefix, read before.
@@ -128,15 +131,16 @@ def start(state: PrefixState, claims: Claims, tree: Tree, *, jobs: int | None = 
     jobs = jobs or processors()
     root = _open_root(state)
     try:
-        files = _hashing(claims.by_path)
-        hasher = _Hasher(root, claims.by_path)
+        tasks = _hashing(claiming(state))
+        hasher = _Hasher(root)
 
         def run(number: int) -> list[tuple[str, Digest]]:
-            return list(hasher.differing(files[number]))
+            return list(hasher.differing(*tasks[number]))
 
-        with spread(run, len(files), jobs if len(files) >= _MANY else 1) as hashing:
+        with spread(run, len(tasks), jobs if len(tasks) >= _MANY else 1) as hashing:
             # Everything that hashing does not need is made while others hash.
-            yield RunningObservation(state, root, claims.by_path, path_table_of(tree), hashing, jobs)
+            claims, table = claims_of(state), path_table_of(tree)
+            yield RunningObservation(state, root, claims, table, hashing, jobs)
     finally:
         os.close(root)
 
@@ -175,15 +179,18 @@ def _through_links(
 # --- tasks ------------------------------------------------------------------------------------------------------------
 
 
-def _hashing(claims: ClaimTable) -> list[Sequence[tuple[str, int]]]:
-    """The paths to hash and their promised sizes, in tasks. Each large file is a task; the largest come first."""
-    wanted = claims.hashed()
-    small = list(wanted.items())
-    large = [pair for pair in small if pair[1] > _BIG]
-    if large:
-        large.sort(key=itemgetter(1), reverse=True)
-        small = [pair for pair in small if pair[1] <= _BIG]
-    return [*([pair] for pair in large), *_batched(small, _BATCH)]
+def _hashing(listings: Sequence[Entries]) -> list[tuple[Entries, Sequence[int]]]:
+    """The rows of listings to hash, in tasks. Each large file is a task by itself; the largest come first."""
+    large: list[tuple[int, Entries, int]] = []
+    small: list[tuple[Entries, Sequence[int]]] = []
+    for entries in listings:
+        rows: Sequence[int] = range(len(entries))
+        if max(entries.sizes, default=0) > _BIG:
+            large += [(size, entries, row) for row, size in enumerate(entries.sizes) if size > _BIG]
+            rows = [row for row in rows if entries.sizes[row] <= _BIG]
+        small += [(entries, batch) for batch in _batched(rows, _BATCH)]
+    large.sort(key=itemgetter(0), reverse=True)
+    return [*((entries, (row,)) for _, entries, row in large), *small]
 
 
 def _batched(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
@@ -191,32 +198,32 @@ def _batched(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 
 
 class _Hasher:
-    """Hashes files, and skips those that are what every claim on them promises."""
+    """Hashes files, and skips those that are what is promised."""
 
-    def __init__(self, root: int, claims: ClaimTable) -> None:
+    def __init__(self, root: int) -> None:
         self._root = root
-        self._is_kept = claims.is_kept
         self._buffer = memoryview(bytearray(_BLOCK))
         self._buffers = [self._buffer]
 
-    def differing(self, files: Iterable[tuple[str, int]]) -> Iterator[tuple[str, Digest]]:
-        """The files that differ from a claim, those that cannot be read, and links.
-
-        :param files: paths and promised sizes.
-        """
-        buffer, buffers, root, is_kept = self._buffer, self._buffers, self._root, self._is_kept
-        for path, size in files:
+    def differing(self, entries: Entries, rows: Iterable[int]) -> Iterator[tuple[str, Digest]]:
+        """The files that differ from what entries promise, those that cannot be read, and links."""
+        buffer, buffers, root = self._buffer, self._buffers, self._root
+        paths, sizes, digests, odd = entries.paths, entries.sizes, entries.digests, entries.odd
+        for row in rows:
+            if row in entries.bare or (row in odd and not entries.is_hashed(row)):
+                continue
+            path, promised = paths[row], None if row in odd else digests[row * _WIDTH : row * _WIDTH + _WIDTH]
             try:
                 file = os.open(path, _OPEN | os.O_NOFOLLOW, dir_fd=root)
                 try:
                     # What has the promised size and digest is as promised; everything else is looked at closely.
                     read = os.readv(file, buffers)
-                    if read == size < _BLOCK and is_kept(path, hashlib.sha256(buffer[:read]).digest()):
+                    if read == sizes[row] < _BLOCK and hashlib.sha256(buffer[:read]).digest() == promised:
                         continue
                     digest = self._digest(file, read)
                 finally:
                     os.close(file)
-                if digest is None or not is_kept(path, digest):
+                if digest is None or digest != promised:
                     yield path, _answer(digest)
             except OSError as error:
                 yield path, self._other(path, error)

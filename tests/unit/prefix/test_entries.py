@@ -41,9 +41,7 @@ def test_columns_give_back_what_was_put_in(entries: list[Entry]) -> None:
     assert hash(columns) == hash(tuple(entries))
     assert columns[1:] == tuple(entries[1:])
     assert pickle.loads(pickle.dumps(columns)) == columns
-    assert [path for path, _ in columns.hashed()] == [
-        each.path for each in entries if each.fingerprint.sha256 or each.packed
-    ]
+    assert list(columns.hashed()) == [each.path for each in entries if each.fingerprint.sha256 or each.packed]
 
 
 def test_columns_are_another_sequence_only_where_all_is_equal() -> None:
