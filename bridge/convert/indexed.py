@@ -6,7 +6,6 @@ are read. It is a cache: without it, or if it cannot be read, every package is r
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import msgpack
 
 from bridge import fs
 from bridge.archive.conda import check_conda
+from bridge.convert.digests import digests
 from bridge.errors import BridgeError, UnsafeInputError
 from bridge.faults import faults
 from bridge.index.strict_json import parse_json
@@ -26,7 +26,7 @@ from converters.names import projects_of_purls
 from converters.record import conda_record
 from converters.repodata import PlacedRecord, RepodataEntry, placed
 
-__all__ = ["EXTENSIONS", "IndexedPackage", "Memory", "Stamp", "digests", "indexed", "read_package", "read_pointers"]
+__all__ = ["EXTENSIONS", "IndexedPackage", "Memory", "Stamp", "indexed", "read_package", "read_pointers"]
 
 EXTENSIONS = ("conda", "tar.bz2")
 _BLOCK = 1 << 20
@@ -206,14 +206,3 @@ def _valid(records: Mapping[str, object]) -> Iterable[IndexedPackage]:
                 yield indexed(RepodataEntry(stem=stem, extension="whl", record=record))
             except (BridgeError, TypeError, ValueError):
                 continue
-
-
-def digests(path: Path) -> tuple[str, str, int]:
-    """Return sha256 and md5 (hex) and the size of a file. Raises `FaultError`."""
-    sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
-    with faults(path), path.open("rb") as stream:
-        while block := stream.read(_BLOCK):
-            sha256.update(block)
-            md5.update(block)
-            size += len(block)
-    return sha256.hexdigest(), md5.hexdigest(), size

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from packaging.specifiers import SpecifierSet
 from packaging.tags import Tag
@@ -30,10 +31,6 @@ from bridge.index.attestations import provenance_of
 from bridge.model import IndexFile
 from bridge.requirements import algebra
 from bridge.requirements.names import name_of
-from bridge.resolve.attesting import Demands
-from bridge.resolve.candidates.packages import Project
-from bridge.resolve.ports import RunPort
-from bridge.resolve.ruling import refuse_file, refuse_license
 from bridge.secrets import masked
 from converters.deferred import replace
 from converters.dependencies import MetadataLookup
@@ -43,6 +40,10 @@ from converters.notes import Note
 from converters.rules import DependencyRules
 from converters.target import Python
 from converters.wheel import WheelInfo, parse_wheel_name
+
+if TYPE_CHECKING:
+    from bridge.resolve.attesting import Demands
+    from bridge.resolve.ports import RunPort
 
 __all__ = ["Conversion", "ConversionTask", "Converter", "Job", "JobResult", "perform", "perform_all"]
 
@@ -259,6 +260,8 @@ class Converter:
         if job.file is not None:
             return (job.file,), []
         requirement = algebra.parse_pypi(job.text)
+        if requirement.url is not None:  # the target does not matter
+            return (self._session.index.file_of_url(requirement.url, requirement.name),), []
         files: dict[IndexFile, None] = {}
         refused: list[NoSolutionError] = []
         for subdir in self.task.platforms or (self._session.target.subdir,):
@@ -322,9 +325,13 @@ class Converter:
 
     def _refuse(self, file: IndexFile) -> None:
         """Refuse a file that breaks the policy, also one that an earlier run converted."""
+        from bridge.resolve.ruling import refuse_file, refuse_license  # noqa: PLC0415 - slow to import
+
         policy = self._session.policy
         refuse_file(file, policy)
         if policy is not None:
+            from bridge.resolve.attesting import Demands  # noqa: PLC0415 - as above
+
             self._demands = self._demands or Demands(policy, self._session.client)
             found = self._demands.of_file(file)
             if found is not None and found.breaches:
@@ -351,6 +358,8 @@ def newest_file(requirement: algebra.Requirement, session: RunPort) -> IndexFile
     """Return the best file of a project that meets a requirement on the target. Raises `NoSolutionError`."""
     if requirement.url is not None:
         return session.index.file_of_url(requirement.url, requirement.name)
+    from bridge.resolve.candidates.packages import Project  # noqa: PLC0415 - slow to import
+
     project = Project(requirement.name, session.index.files(requirement.name), session.target, session.options())
     meets = project.meets(requirement.specifier) & ~(project.yanked & ~project.pinned(requirement.specifier))
     finals = meets & ~project.prereleases

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge import fs
-from bridge.convert.indexed import digests
+from bridge.convert.digests import digests
 from bridge.convert.wheel import ConvertedPackage
 from bridge.errors import BridgeError, UnsafeInputError
 from bridge.faults import faults

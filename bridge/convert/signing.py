@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from bridge.convert.indexed import digests
+from bridge.convert.digests import digests
 from bridge.convert.sidecars import write_sidecar
 from bridge.errors import BridgeError, NetworkError, UsageError
 from bridge.index.attestations import CONDA

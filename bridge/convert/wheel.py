@@ -14,7 +14,7 @@ from typing import Literal
 from bridge import fs
 from bridge.archive.wheel_contents import WheelContents
 from bridge.archive.wheels import WheelManifest, check_wheel
-from bridge.convert.indexed import digests
+from bridge.convert.digests import digests
 from bridge.errors import IntegrityError
 from bridge.faults import faults
 from converters.compression import DEFAULT_LEVEL

@@ -5,9 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
-from multiprocessing import get_context
 from typing import TypeVar, cast
 
 from bridge.errors import NetworkError, UsageError
@@ -69,6 +68,9 @@ def executor(jobs: int = 1, dask: str | None = None) -> Iterator[Executor]:
     elif jobs == 1:
         yield _InlineExecutor()
     else:
+        from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415 - slow to import
+        from multiprocessing import get_context  # noqa: PLC0415 - slow to import
+
         # Spawn: a fork would copy locks that are held by threads.
         pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
         try:

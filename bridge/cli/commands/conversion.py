@@ -7,33 +7,30 @@ import os
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bridge import fs
-from bridge.channels.sources import Channels
 from bridge.cli.commands.request import Request, read_request
 from bridge.cli.options import Words
 from bridge.cli.session import Session
-from bridge.convert import channel_index
 from bridge.convert import wheel as conversions
 from bridge.convert.job import Conversion, ConversionTask, Converter, Job, JobResult, perform, perform_all
-from bridge.convert.workers import executor
 from bridge.errors import BridgeError, FaultError, UsageError
 from bridge.model import IndexFile, Resolution
 from bridge.requirements import algebra
-from bridge.resolve.candidates.provides import provided_by
-from bridge.sdists.build import build_project
 from bridge.sdists.location import source_of
-from bridge.sdists.static import read_static
 from bridge.secrets import masked
 from converters.deferred import replace
 from converters.names import NameMap
 from converters.record import Record
 from converters.rules import DependencyRules
 from converters.wheel import parse_wheel_name
+
+if TYPE_CHECKING:
+    from bridge.channels.sources import Channels
 
 __all__ = ["Conversion", "Inputs", "Workers", "convert", "read_inputs", "run_jobs", "write_report"]
 
@@ -135,13 +132,15 @@ def convert(
             unbuilt: list[JobResult] = []
         else:
             jobs, unbuilt = _jobs(request, session)
-        built, failed = _build(inputs.projects, Path(scratch), session)
+        built, failed = _build(inputs.projects, Path(scratch), session) if inputs.projects else ([], [])
         unbuilt += failed
         jobs = list({job.text: job for job in [*jobs, *built]}.values())
         done_by_text = {done.text: done for done in run_jobs(jobs, task, session, workers)}
     done = (*(done_by_text[job.text] for job in jobs), *unbuilt, *inputs.unreadable)
     conversion = Conversion(done=done, seconds=time.perf_counter() - started)
     if (has_index or as_records) and (conversion.packages or conversion.wheels or output.is_dir()):
+        from bridge.convert import channel_index
+
         index = channel_index.write_index(output, [wheel.entry for wheel in conversion.wheels], jobs=workers.readers)
         channel_index.write_names(
             index, session.names(session.channel_urls()).extended(task.rows).with_rules(task.rules)
@@ -165,6 +164,9 @@ def _readable(texts: Sequence[str]) -> tuple[list[str], tuple[JobResult, ...]]:
 
 def _build(projects: Sequence[Path], scratch: Path, session: Session) -> tuple[list[Job], list[JobResult]]:
     """Build a wheel of each project; returns jobs, and results for builds that failed."""
+    from bridge.sdists.build import build_project
+    from bridge.sdists.static import read_static
+
     jobs, failed = [], []
     for number, folder in enumerate(projects):
         work = scratch / str(number)
@@ -221,6 +223,10 @@ def _attempted(jobs: Sequence[Job], task: ConversionTask, session: Session, work
             session.check()
             yield converter.perform(job)
         return
+    from concurrent.futures import BrokenExecutor, as_completed
+
+    from bridge.convert.workers import executor
+
     lost: list[Job] = []
     with executor(workers.jobs, workers.dask) as pool:
         waiting = _batches(jobs)
@@ -251,6 +257,10 @@ def _batches(jobs: Sequence[Job]) -> list[list[Job]]:
 
 def _alone(job: Job, task: ConversionTask) -> Iterator[JobResult]:
     """Repeat a job of a broken pool in a pool of its own, which identifies the job that breaks it."""
+    from concurrent.futures import BrokenExecutor
+
+    from bridge.convert.workers import executor
+
     with executor(2) as pool:
         try:
             yield pool.submit(perform, job, task).result()
@@ -326,6 +336,8 @@ def _rows(resolution: Resolution, channels: Channels, names: NameMap) -> dict[st
     A conda package in it provides projects, by evidence. A wheel in it is not the conda package that a channel has
     under the project's name (`libclang`, the C library).
     """
+    from bridge.resolve.candidates.provides import provided_by
+
     rows: dict[str, tuple[str, ...]] = {}
     for each in resolution.packages:
         record = each.record
