@@ -7,8 +7,6 @@ cluster the output directory and local wheels must have the same paths on all ma
 from __future__ import annotations
 
 import os
-import platform
-import sysconfig
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.specifiers import SpecifierSet
-from packaging.tags import Tag
 
 from bridge.config import Settings
 from bridge.convert import wheel as conversions
@@ -38,8 +35,7 @@ from converters.metadata import CoreMetadata
 from converters.names import projects_of_purls
 from converters.notes import Note
 from converters.rules import DependencyRules
-from converters.target import Python
-from converters.wheel import WheelInfo, parse_wheel_name
+from converters.wheel import WheelInfo
 
 if TYPE_CHECKING:
     from bridge.resolve.attesting import Demands
@@ -262,6 +258,8 @@ class Converter:
         requirement = algebra.parse_pypi(job.text)
         if requirement.url is not None:  # the target does not matter
             return (self._session.index.file_of_url(requirement.url, requirement.name),), []
+        from bridge.convert.newest import newest_file  # noqa: PLC0415 - slow to import
+
         files: dict[IndexFile, None] = {}
         refused: list[NoSolutionError] = []
         for subdir in self.task.platforms or (self._session.target.subdir,):
@@ -354,38 +352,6 @@ def _origin(file: IndexFile, archive: Path) -> WheelInfo:
     )
 
 
-def newest_file(requirement: algebra.Requirement, session: RunPort) -> IndexFile:
-    """Return the best file of a project that meets a requirement on the target. Raises `NoSolutionError`."""
-    if requirement.url is not None:
-        return session.index.file_of_url(requirement.url, requirement.name)
-    from bridge.resolve.candidates.packages import Project  # noqa: PLC0415 - slow to import
-
-    project = Project(requirement.name, session.index.files(requirement.name), session.target, session.options())
-    meets = project.meets(requirement.specifier) & ~(project.yanked & ~project.pinned(requirement.specifier))
-    finals = meets & ~project.prereleases
-    wants_early = session.settings.pre or not finals
-    tags = frozenset(session.target.with_python(running_python()).tags())
-    for place, file in enumerate(project.files):
-        if (meets if wants_early else finals) >> place + 1 & 1 and _runs(file, tags):
-            return file
-    raise NoSolutionError(
-        "no-solution",
-        f"no file of {requirement.name} meets `{requirement.text}` on {session.target.subdir}",
-        context=[f"{reason}: {len(files)} files" for reason, files in project.excluded.items()],
-        hint=f"`bridge search {requirement.name}` shows what there is; --platform SUBDIR and --pre allow other files",
-        objects={"derivation": []},
-    )
-
-
-def _runs(file: IndexFile, tags: frozenset[Tag]) -> bool:
-    return not file.is_wheel or not parse_wheel_name(file.filename).tags.isdisjoint(tags)
-
-
-def running_python() -> Python:
-    """Return the interpreter that runs bridge, for which markers are evaluated by default."""
-    return Python(version=platform.python_version(), free_threaded=bool(sysconfig.get_config_var("Py_GIL_DISABLED")))
-
-
 def _metadata_lookup(session: RunPort) -> MetadataLookup:
     """Return a lookup that asks the index, and caches the answers.
 
@@ -394,6 +360,8 @@ def _metadata_lookup(session: RunPort) -> MetadataLookup:
 
     @cache
     def lookup(project: str, specifier: SpecifierSet) -> CoreMetadata | None:
+        from bridge.convert.newest import newest_file  # noqa: PLC0415 - as above
+
         try:
             requirement = algebra.parse_pypi(f"{project}{specifier}")
             file = newest_file(requirement, session)
