@@ -323,19 +323,19 @@ class Converter:
 
     def _refuse(self, file: IndexFile) -> None:
         """Refuse a file that breaks the policy, also one that an earlier run converted."""
-        from bridge.resolve.ruling import refuse_file, refuse_license  # noqa: PLC0415 - slow to import
-
         policy = self._session.policy
-        refuse_file(file, policy)
-        if policy is not None:
-            from bridge.resolve.attesting import Demands  # noqa: PLC0415 - as above
+        if policy is None:
+            return
+        from bridge.resolve.attesting import Demands  # noqa: PLC0415 - slow to import
+        from bridge.resolve.ruling import refuse_file, refuse_license  # noqa: PLC0415 - as above
 
-            self._demands = self._demands or Demands(policy, self._session.client)
-            found = self._demands.of_file(file)
-            if found is not None and found.breaches:
-                raise policy.refusal(found.breaches)
-            if policy.judges_licenses:
-                refuse_license(file, self._session.index.metadata(file).license, policy)
+        refuse_file(file, policy)
+        self._demands = self._demands or Demands(policy, self._session.client)
+        found = self._demands.of_file(file)
+        if found is not None and found.breaches:
+            raise policy.refusal(found.breaches)
+        if policy.judges_licenses:
+            refuse_license(file, self._session.index.metadata(file).license, policy)
 
 
 def _origin(file: IndexFile, archive: Path) -> WheelInfo:

@@ -91,6 +91,13 @@ LATE = {
     ("bridge/fs/processes", "pickle"): "most prefixes are read by one process",
     ("bridge/config/pip", "configparser"): "few machines have configuration files of pip",
     ("converters/fields", "packaging.metadata"): "plain METADATA needs no parser of e-mails",
+    (
+        "bridge/convert/job",
+        "bridge.convert.newest",
+    ): "a wheel that is named by its file needs no choice by the resolver",
+    ("bridge/convert/job", "bridge.resolve"): "few runs have a policy",
+    ("bridge/convert/workers", "concurrent.futures"): "one process needs no others",
+    ("bridge/convert/workers", "multiprocessing"): "one process needs no others",
     ("bridge/channels/_rattler", "asyncio"): "only linking runs an event loop",
 }
 OPENERS = {"open", "read_text", "read_bytes", "write_text", "write_bytes", "urlopen"}
