@@ -69,6 +69,26 @@ RECORDS = [
         ),
     ),
     Case(
+        "two conda packages of one project",
+        do(
+            lambda made: made.conda_python("rich", "13.0"),
+            lambda made: made.conda(
+                "rich-old",
+                "12.0",
+                {f"{SITE}/rich-12.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: rich\nVersion: 12.0\n"},
+            ),
+        ),
+        (
+            (
+                "duplicate-distribution",
+                "error",
+                f"{SITE}/rich-12.0.dist-info",
+                "conda:rich-old-12.0-0",
+                "conda:rich-13.0-0",
+            ),
+        ),
+    ),
+    Case(
         "a legacy egg that lists no files",
         lambda made: made.write(f"{SITE}/old-1.egg-info/PKG-INFO", metadata_text("old", "1")),
         (

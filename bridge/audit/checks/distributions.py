@@ -41,9 +41,14 @@ def duplicate_distribution(view: View) -> Iterator[Finding]:
     for path, kept in view.stale.items():
         distribution = next(each for each in view.state.distributions if each.path == path)
         owner = view.claims.answering[kept.path]
-        is_built = owner.source == "conda" and view.records.is_of_conda(distribution)
         overwriter = view.claims.answering[path]
-        is_certain = not view.claims.coverage[path] and (owner.source != "unmanaged" or bool(kept.entries))
+        is_other_package = overwriter is not owner and overwriter.source == "conda"
+        is_built = owner.source == "conda" and view.records.is_of_conda(distribution) and not is_other_package
+        is_certain = (
+            not is_other_package
+            and not view.claims.coverage[path]
+            and (owner.source != "unmanaged" or bool(kept.entries))
+        )
         yield Finding.of(
             view.claims.answering[path],
             "duplicate-distribution",
