@@ -262,7 +262,7 @@ def test_files_of_a_page_that_make_no_sense_are_passed_over_by_name(place: Place
         "Name: thing\n",
         "Metadata-Version: 2.1\nName: other\nVersion: 2.0\n",
         "Metadata-Version: 2.1\nName: thing\nVersion: 3.0\n",
-        "Metadata-Version: 2.1\nName: thing\nName: thing\nVersion: 2.0\n",
+        "Metadata-Version: 2.1\nName: other\nName: thing\nVersion: 2.0\n",
         "<!DOCTYPE html><html></html>",
         "\udcff\udcfe\udcfd",
     ],
@@ -278,6 +278,13 @@ def test_metadata_that_is_garbage_takes_out_its_file(place: Place, text: str) ->
     resolution = place.solve(["python"], ["thing"])
     assert picks(resolution)["thing"] == "wheel 1.0"
     assert any("thing-2.0-py3-none-any.whl" in warning for warning in resolution.warnings)
+
+
+def test_a_name_that_is_repeated_counts_once(place: Place) -> None:
+    text = "Metadata-Version: 2.1\nName: thing\nName: Thing\nVersion: 2.0\n"
+    place.write()
+    place.publish("thing", wheel("thing", "2.0"), metadata={"thing-2.0-py3-none-any.whl": text})
+    assert picks(place.solve(["python"], ["thing"]))["thing"] == "wheel 2.0"
 
 
 def test_a_requires_dist_that_cannot_be_read_is_named(place: Place) -> None:
