@@ -105,7 +105,7 @@ class Phases:
         if name != SOLVING:
             return f"{name}  {seconds:.1f} s"
         url = self.waiting()
-        rounds = f"{self._rounds} rounds, " if self._rounds else ""
+        rounds = f"{self._rounds} round{'s' * (self._rounds > 1)}, " if self._rounds else ""
         return f"{name}  {rounds}{seconds:.1f} s" + (f", waiting for {url}" if url else "")
 
     def _fetching(self, width: int, seconds: float, *, is_unicode: bool) -> str:

@@ -256,6 +256,11 @@ HOURS = {
     "cache clear --all pypi": "--older-than 0d",
     "global upgrade-all": "bridge create -n TOOL",
     "install --locked": "bridge sync LOCK",
+    "audit --ignore-vuln X": "bridge audit --baseline FILE",
+    "audit -r requirements.txt": "bridge create -n NAME -r FILE",
+    "audit --format json": "--json",
+    "audit --report out.html": "--html FILE",
+    "audit --strict": "--fail-on info",
 }
 LINES = {line: answer for lines in (*TYPED.values(), MORE, OTHERS, HOURS) for line, answer in lines.items()}
 

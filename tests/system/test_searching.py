@@ -36,6 +36,8 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for version in ("1.0", "1.5", "2.0"):
         make_conda(channel, "leaf", version)
         make_conda(channel, "free", version)
+    for python in ("3.11", "3.12"):
+        make_conda(channel, "multi", "2.0", build=f"py{python}", depends=[f"python {python}.*"])
     make_conda(channel, "top", "1.0", depends=["leaf <2"])
     make_conda(channel, "no-python", "1.0")
     make_wheel(wheels, "no-python", "2.0")
@@ -160,6 +162,13 @@ def test_outdated_names_who_holds_back(env: Path, bridge: Bridge) -> None:
     lines = bridge("outdated", "-p", env).out.splitlines()
     assert lines[0].split() == ["package", "installed", "update", "newest", "from", "held", "back", "by"]
     assert len(lines) == 3
+
+
+def test_the_python_holds_nothing_back_that_has_a_build_for_it(env: Path, bridge: Bridge) -> None:
+    install_record(env, "python", "3.11.5", requested_specs=["python"], depends=[])
+    install_record(env, "multi", "1.0", requested_specs=["multi"])
+    assert bridge("pin", "-p", env, "multi <2").status == 0
+    assert next(held(bridge("outdated", "-p", env, "multi", "--json").document))[-1] == ["the pin multi <2"]
 
 
 def test_what_an_update_takes_and_nothing_outdated(env: Path, bridge: Bridge) -> None:

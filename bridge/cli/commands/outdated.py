@@ -81,9 +81,10 @@ def outdated(path: Path, session: Session, names: Sequence[str] = ()) -> Outdate
     case = _Case(state=state, catalog=catalog, after=after)
     rows = []
     for installed in (each for each in state.installed if each.meta_path in shown):
-        newest = case.newest(installed)
-        if newest is None:
+        offered = case.newest(installed)
+        if not offered:
             continue
+        newest = offered[0]
         new = updates.get(installed.meta_path, installed.record)
         is_behind = _is_newer(newest.version, new.version)
         if is_behind or _is_newer(new.version, installed.record.version):
@@ -94,7 +95,7 @@ def outdated(path: Path, session: Session, names: Sequence[str] = ()) -> Outdate
                     installed=installed.record.version,
                     update=new.version if new.version != installed.record.version else None,
                     newest=newest.version if is_behind else new.version,
-                    held_by=tuple(case.holders(installed, newest)) if is_behind else (),
+                    held_by=tuple(case.holders(installed, offered)) if is_behind else (),
                 )
             )
     return Outdated(prefix=path, packages=tuple(sorted(rows, key=lambda each: each.name)))
@@ -113,20 +114,26 @@ class _Case:
     catalog: Catalog
     after: list[Record]
 
-    def newest(self, installed: Installed) -> Offer | None:
-        """The newest offer of the package's ecosystem that suits the platform, whatever the python."""
+    def newest(self, installed: Installed) -> tuple[Offer, ...]:
+        """The offers of the newest version of the package's ecosystem that suits the platform, whatever the python."""
         record = installed.record
         project = record.pypi_names[0] if record.pypi_names else record.name
         text = f"conda:{record.name}" if record.ecosystem == "conda" else f"pypi:{project}"
         try:
             offered = offers(algebra.parse(text), self.catalog)
         except UsageError:  # A name that a requirement cannot have.
-            return None
-        return offered.taken
+            return ()
+        if offered.taken is None:
+            return ()
+        others = (each for each in (*offered.conda, *offered.wheels) if each is not offered.taken and not each.unusable)
+        return (offered.taken, *(each for each in others if each.version == offered.taken.version))
 
-    def holders(self, installed: Installed, newest: Offer) -> Iterator[str]:
-        """What does not accept the newest version of a package."""
-        version, name = newest.version, installed.record.name
+    def holders(self, installed: Installed, newest: Sequence[Offer]) -> Iterator[str]:
+        """What does not accept the newest version of a package.
+
+        :param newest: its offers, one for each python perhaps.
+        """
+        version, name = newest[0].version, installed.record.name
         projects = set(installed.record.pypi_names)
         is_named = False
         for pin in pins(self.state.prefix):
@@ -153,12 +160,13 @@ class _Case:
         python = self.state.python
         return None if python is None else self.catalog.target.marker_environment(python)
 
-    def _other_python(self, newest: Offer) -> str | None:
+    def _other_python(self, newest: Sequence[Offer]) -> str | None:
+        """Why the python of the environment suits none of the offers."""
         if self.state.python is None:
             return None
         target: Target = self.catalog.target.with_python(self.state.python)
-        unusable = newest.on(target)
-        return f"python {self.state.python.version} ({unusable})" if unusable else None
+        unusable = [each.on(target) for each in newest]
+        return f"python {self.state.python.version} ({unusable[0]})" if all(unusable) else None
 
 
 def _concerns(record: Record, text: str, name: str, projects: set[str]) -> bool:
