@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -152,6 +153,12 @@ class Target:
             raise ValueError("a target's wheel tags need a python")
         return python_tags(self.python.minor, self.python.free_threaded, self.platform_tags())
 
+    def tag_ranks(self) -> Mapping[Tag, int]:
+        """Return the place of each of `tags` among them, 0 for the best. Raises `ValueError` without a python."""
+        if self.python is None:
+            raise ValueError("a target's wheel tags need a python")
+        return tag_ranks(self.python.minor, self.python.free_threaded, self.platform_tags())
+
     def marker_environment(self, python: Python | None = None) -> dict[str, str]:
         """Return the PEP 508 environment of this target. Raises `ValueError` without a python.
 
@@ -187,6 +194,15 @@ def python_tags(minor: tuple[int, int], free_threaded: bool, platforms: tuple[st
     specific = cpython_tags(minor, [abi], platforms)
     kept = [tag for tag in specific if not (free_threaded and tag.abi == "abi3")]
     return (*kept, *compatible_tags(minor, nodot, platforms))
+
+
+@lru_cache(maxsize=256)
+def tag_ranks(minor: tuple[int, int], free_threaded: bool, platforms: tuple[str, ...]) -> Mapping[Tag, int]:
+    """Return the place of each of `python_tags` among them, 0 for the best."""
+    ranks: dict[Tag, int] = {}
+    for place, tag in enumerate(python_tags(minor, free_threaded, platforms)):
+        ranks.setdefault(tag, place)
+    return ranks
 
 
 @lru_cache(maxsize=64)

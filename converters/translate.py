@@ -63,9 +63,9 @@ def translate(info: WheelInfo, target: Target, names: NameMap) -> Record:
 def best_tag(tags: frozenset[Tag], target: Target) -> Tag:
     """Return the best tag for `target`; if none fits, or the target has no python, the first in text order."""
     if target.python is not None:
-        for tag in target.tags():
-            if tag in tags:
-                return tag
+        ranks = target.tag_ranks()
+        if fitting := tags & ranks.keys():
+            return min(fitting, key=ranks.__getitem__)
     return min(tags, key=lambda tag: (tag.platform != "any", not tag.interpreter.startswith("py3"), str(tag)))
 
 

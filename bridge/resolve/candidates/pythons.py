@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 
 from packaging.markers import Marker
 from packaging.tags import Tag
 
 from bridge.requirements.algebra import marker_holds, python_specifier, specifier_accepts
 from converters.deferred import regex
-from converters.target import Python, Target, python_tags
+from converters.target import Python, Target, tag_ranks
 
 __all__ = ["PythonMasks"]
 
@@ -72,10 +71,6 @@ class PythonMasks:
         if not tags:
             return self.everything
         return self._where(
-            tags, lambda python: not tags.isdisjoint(_tag_set(python.minor, python.free_threaded, self._platforms))
+            tags,
+            lambda python: not tag_ranks(python.minor, python.free_threaded, self._platforms).keys().isdisjoint(tags),
         )
-
-
-@lru_cache(maxsize=256)
-def _tag_set(minor: tuple[int, int], free_threaded: bool, platforms: tuple[str, ...]) -> frozenset[Tag]:
-    return frozenset(python_tags(minor, free_threaded, platforms))
