@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bridge.cli.tables import cut
@@ -25,10 +24,12 @@ _BAR = 20  # columns
 _NARROW = 64  # columns of a terminal without room for a bar
 
 
-@dataclass(slots=True, kw_only=True)
 class _Transfer:
-    total: int | None
-    done: int = 0
+    __slots__ = ("done", "total")
+
+    def __init__(self, total: int | None) -> None:
+        self.total = total
+        self.done = 0
 
 
 class Phases:
@@ -61,7 +62,7 @@ class Phases:
                 return
             if self._begun is None:
                 self._begun = self._clock()
-            self._transfers[task] = _Transfer(total=total)
+            self._transfers[task] = _Transfer(total)
 
     def advance(self, task: str, n: int) -> None:
         with self._lock:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,29 +31,29 @@ _HASH = regex(r"(?P<algorithm>[a-z0-9]+):(?P<digest>[0-9a-fA-F]+)\Z")
 _OPTIONS_BEGIN = regex(r"(?:^|\s)(?=--?[A-Za-z])")
 
 
-@dataclass(slots=True)
 class PipLines:
-    """What lines of requirements.txt ask for, those of further files included. `environ` is for `${NAME}` in them."""
+    """What lines of requirements.txt ask for, those of further files included.
 
-    environ: Mapping[str, str]
-    ignores_missing_paths: bool = False
-    requirements: list[Requirement] = field(default_factory=list)
-    constraints: list[Requirement] = field(default_factory=list)
-    index_url: str | None = None
-    extra_index_urls: list[str] = field(default_factory=list)
-    find_links: list[str] = field(default_factory=list)
-    trusted_hosts: list[str] = field(default_factory=list)
-    no_index: bool = False
-    pre: bool = False
-    only_binary: list[str] = field(default_factory=list)
-    no_binary: list[str] = field(default_factory=list)
-    require_hashes: bool = False
-    hashes: dict[str, set[str]] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-    _without_hash: list[tuple[Path, int | str, str]] = field(default_factory=list)
-    _seen: set[tuple[str, bool]] = field(default_factory=set)
-    _open: list[str] = field(default_factory=list)
-    _parser: OptionParser | None = None
+    :param environ: for `${NAME}` in them. `ignores_missing_paths`: as in `read`.
+    """
+
+    def __init__(self, environ: Mapping[str, str], ignores_missing_paths: bool = False) -> None:
+        self.environ, self.ignores_missing_paths = environ, ignores_missing_paths
+        self.requirements: list[Requirement] = []
+        self.constraints: list[Requirement] = []
+        self.index_url: str | None = None
+        self.extra_index_urls: list[str] = []
+        self.find_links: list[str] = []
+        self.trusted_hosts: list[str] = []
+        self.no_index = self.pre = self.require_hashes = False
+        self.only_binary: list[str] = []
+        self.no_binary: list[str] = []
+        self.hashes: dict[str, set[str]] = {}
+        self.warnings: list[str] = []
+        self._without_hash: list[tuple[Path, int | str, str]] = []
+        self._seen: set[tuple[str, bool]] = set()
+        self._open: list[str] = []
+        self._parser: OptionParser | None = None
 
     def read_file(self, path: Path, *, is_constraint: bool = False) -> None:
         """Read a file and those it leads to, each once. Raises `UsageError` (`requirement-file`)."""

@@ -8,7 +8,6 @@ build then allows what the version does not work with: numba 0.61.2 build 0 take
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import reduce
 from operator import and_
 
@@ -17,6 +16,7 @@ from bridge.requirements.names import name_of
 from bridge.resolve.candidates.needs import plain
 from bridge.resolve.candidates.packages import CondaName
 from bridge.resolve.candidates.provides import is_python_text
+from converters.deferred import dataclass
 from converters.record import Record
 
 __all__ = ["Correction", "corrections"]
