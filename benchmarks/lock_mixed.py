@@ -43,6 +43,19 @@ PLATFORMS = ("linux-64", "osx-arm64", "win-64")
 _CHANNEL, _FILES = "https://channel.example/frozen", "https://files.example"
 
 
+class Stated(Frozen):
+    """The frozen universe with what the oracle knows of single files: which projects each of them provides."""
+
+    def records(self, name: str) -> tuple[Record, ...]:
+        if name not in self._records:
+            purls = self._universe.purls
+            self._records[name] = tuple(
+                replace(record, purls=tuple(f"pkg:pypi/{project}" for project in sorted(purls.get(record.url, ()))))
+                for record in super().records(name)
+            )
+        return self._records[name]
+
+
 class Worlds:
     """The frozen universe of each platform."""
 
@@ -52,7 +65,7 @@ class Worlds:
         virtual = tuple((name, version) for name, version in oracle.VIRTUAL.items() if name in ("__glibc", "__cuda"))
         self.catalogs = {}
         for platform, universe in self.universes.items():
-            port = Frozen(universe, metadata)
+            port = Stated(universe, metadata)
             target = lock_target(platform, virtual if platform == "linux-64" else (), ())
             self.catalogs[platform] = Catalog(port, port, target, NameMap(universe.names, "frozen"), Options())
 
