@@ -81,14 +81,20 @@ def _failure(resolutions: Found, failures: Mapping[Place, NoSolutionError]) -> N
 
 
 def _agreed(place: Place, resolutions: Found, locked: Locked) -> dict[str, str]:
-    """Return the versions of the places before, but for names that are as they were locked both here and there."""
+    """Return the versions of the places before, but of packages that are locked here and as they were locked there.
+
+    Any of a package's names counts: what is a conda package there may be a wheel here.
+    """
     mine = locked.get(place, {})
     versions: dict[str, str] = {}
     for other, solution in resolutions.items():
         theirs = locked.get(other, {})
-        for name, version in agreed_versions([solution]).items():
-            if name not in mine or theirs.get(name) != version:
-                versions.setdefault(name, version)
+        for package in solution.packages:
+            names = names_of(package.record)
+            is_new = not any(name in mine for name in names)
+            if is_new or not any(theirs.get(name) == version for name, version in names.items()):
+                for name, version in names.items():
+                    versions.setdefault(name, version)
     return versions
 
 

@@ -156,6 +156,20 @@ def test_versions_that_differ_stay_until_they_are_upgraded(world: World) -> None
     assert {each["split"] for each in found.values()} == {"2.0"}
 
 
+def test_a_locked_wheel_stays_where_another_platform_has_the_conda_package(world: World) -> None:
+    (world.folder / "names.json").write_text('{"python-toy": ["toy"], "toylib": []}')
+    world.wheel("toy", "1.0")
+    world.add("python-toy", "1.0", depends=("python", "toylib"))
+    world.add("toylib", "1.0", "linux-64")
+    words = ("python-toy", "--name-map", "names.json", "--platform", "linux-64", "--platform", "win-64")
+    found = locked(world.lock(*words, "--json"))
+    assert ("python-toy" in found["linux-64"], "toy" in found["win-64"]) == (True, True)
+    first = world.text()
+    world.add("toylib", "1.0", "win-64")
+    assert world.lock().status == 0
+    assert world.text() == first
+
+
 def test_a_new_request_changes_nothing_else(world: World) -> None:
     world.lock("numpy <2", *ALL)
     for platform in PLATFORMS:

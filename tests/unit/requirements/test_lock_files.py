@@ -466,6 +466,12 @@ def test_what_is_no_lock(tmp_path: Path) -> None:
         lock(tmp_path, "requirements.txt", "x==1\n")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_lock_that_an_editor_saved_with_a_mark(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "pixi.lock").write_bytes(PIXI.encode(encoding))
+    assert names(read_lock(tmp_path / "pixi.lock"), "3.12.1") == names(lock(tmp_path, "plain.lock", PIXI), "3.12.1")
+
+
 def test_a_lock_of_rattler_from_a_pipe(tmp_path: Path) -> None:
     pipe = tmp_path / "pixi.lock"
     os.mkfifo(pipe)

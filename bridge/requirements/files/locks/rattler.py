@@ -8,6 +8,7 @@ without the entries of conda packages, which are most of a lock: only the names 
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -124,6 +125,7 @@ _VERSION = re.compile(r"^version:[ \t]*\d+", re.MULTILINE)
 _WORKSPACE_LOCK, _WORKSPACE_VERSION = "conda.lock", re.compile(r"^version:[ \t]*1[ \t\r]*$", re.MULTILINE)
 _ENVIRONMENTS = re.compile(r"^(?:environments|packages):", re.MULTILINE)
 _KNOWN = frozenset({"4", "5", "6", "7"})
+_MARKS = (codecs.BOM_UTF8[:2], codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # rattler reads UTF-8 without a mark
 _CONDA_ENTRY = re.compile(r"^- (?:conda:|kind: conda$)[^\n]*\n(?:(?: [^\n]*)?\n)*", re.MULTILINE)
 _CONDA_LINE = re.compile(r"^ +- conda: \S+\n", re.MULTILINE)
 _KEY = re.compile(r"^  ([A-Za-z_][\w-]*):", re.MULTILINE)
@@ -162,7 +164,8 @@ def read_rattler(path: Path, text: str) -> Lock:
     own = with_identities(own)
     extra = _extra(path, own)
     try:
-        environments = read_rattler_lock(path) if own == text else _of_text(own)
+        is_plain = own == text and not path.read_bytes()[:2].startswith(_MARKS)
+        environments = read_rattler_lock(path) if is_plain else _of_text(own)
     except ValueError as error:
         raise invalid(path, _FORMAT, " ".join(str(error).split())[:300]) from error
     return Lock(
