@@ -83,6 +83,11 @@ def with_option(made: PrefixBuilder) -> None:
     (made.root / "bin/a").chmod(0o755)
 
 
+OF_PDBPP = (
+    b"""import os; _pdbpp_path = f"{os.path.sep}_pdbpp_path_hack"; import sys; sys.path."""
+    b"""insert(0, makepath(sitedir, "_pdbpp_path_hack")[0]) if int(os.environ.get('PDBPP"""
+    b"""_HIJACK_PDB', 1)) and not sys.path[0].endswith(_pdbpp_path) else None\n"""
+)
 HOOK = "_editable_skbc_a.py"
 DISTUTILS = b"import os; var = 'SETUPTOOLS_USE_DISTUTILS'; enabled = os.environ.get(var, 'local') == 'local'; "
 USUAL = (
@@ -105,6 +110,12 @@ STARTUP = [
         lambda made: made.wheel("a", "1", {f"{SITE}/a.pth": b"import _editable_skbc_a\n", f"{SITE}/{HOOK}": b""}),
         (("pth-runs-code", "info", f"{SITE}/a.pth", "wheel:a-1", None),),
     ),
+    Case(
+        "the line of a known tool",
+        lambda made: made.wheel("pdbpp", "1", {f"{SITE}/a.pth": OF_PDBPP}),
+        (("pth-runs-code", "info", f"{SITE}/a.pth", "wheel:pdbpp-1", None),),
+    ),
+    pth("the line of a known tool in another package", OF_PDBPP, ("pth-runs-code", "warning")),
     Case(
         "a hook of the package itself, changed since",
         changed_hook,

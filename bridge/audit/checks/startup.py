@@ -44,9 +44,13 @@ def pth_runs_code(view: View) -> Iterator[Finding]:
         is_link = owner in linked and all(_LINK.match(line) for line in lines)
         if not lines or is_setuptools or is_link:  # Every environment with setuptools has its file.
             continue
-        has, is_owned = partial(_has_module, view, path, owner), owner is not None
-        is_shared = posixpath.basename(path) in _SHARED
-        unusual = [line for line in path_file.code if not is_usual_line(line, has, is_owned=is_owned or is_shared)]
+        usual = partial(
+            is_usual_line,
+            has=partial(_has_module, view, path, owner),
+            is_owned=owner is not None or posixpath.basename(path) in _SHARED,
+            package=canonicalize_name(owner.package) if owner is not None else "",
+        )
+        unusual = [line for line in path_file.code if not usual(line)]
         evidence = f"python executes at every start: {(unusual or path_file.code)[0][:160]}"
         evidence += "; no record claims it" if owner is None else ""
         yield Finding.of(owner, "pth-runs-code", "warning" if unusual else "info", path, evidence)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
 from converters.deferred import regex
@@ -47,14 +48,24 @@ _OWN = regex(
     r"|import sys; ?exec\((?P<quote>['\"])try:\\n +import (?P<tried>[\w.]+)\\nexcept ImportError:\\n +pass"
     r"\\nelse:\\n +(?P=tried)\.\w+\(\)(?:\\n)?(?P=quote)\)\Z"
 )
+# sha256 of the only line of tools that do more than the above: they look at an environment variable first.
+_OF_TOOLS = {
+    "better-exceptions": "1211bcef1af62b31ce15a99922cc0659e5339715c43d015f754c61c6e6ff6477",
+    "manhole": "3884ab4f1a7fae4405f52cf89a3302d9a35458334c81dd006cf4008a121feeee",
+    "modin": "3beccf6655578e67f18ae6b6fa30c241bca917fcebe7754172e09c5e4297b1c0",
+    "pdbpp": "5d6385b7576b710ad17f40b4eb78cd80c8cd2e1280fb89683377ddde16f35f2f",
+}
 _COVERAGE = regex(r"import coverage; ?coverage\.process_startup\(\)\Z")
 
 
-def is_usual_line(line: str, has: Callable[[str], bool], *, is_owned: bool) -> bool:
+def is_usual_line(line: str, has: Callable[[str], bool], *, is_owned: bool, package: str = "") -> bool:
     """Return whether a line is one that installers and packages write, and does no more than these do.
 
     :param has: whether the owner of the file has a module. `is_owned`: whether a record claims the file.
+    :param package: the name of that owner.
     """
+    if package in _OF_TOOLS and hashlib.sha256(line.strip().encode()).hexdigest() == _OF_TOOLS[package]:
+        return True
     line = line.strip().replace(_OF_PYTEST_COV, "")
     own = _OWN.match(line)
     if own and has(own["module"] or own["tried"]):
