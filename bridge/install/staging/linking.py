@@ -7,7 +7,7 @@ its: launchers of Windows, and signatures of macOS (`bridge.install.staging.cond
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bridge import fs
@@ -21,9 +21,10 @@ from bridge.install.staging.placer import Placer
 from bridge.model import Entry, Fingerprint, Resolved
 from bridge.prefix.placed import Placeholder, fill
 from bridge.prefix.shebangs import replaced
+from converters.deferred import dataclass
 from converters.target import Python
 
-__all__ = ["can_link", "link_package", "packed_entries", "record_document"]
+__all__ = ["Part", "can_link", "link_package", "packed_entries", "record_document"]
 
 _LOOSE_BITS = 0o7002  # set-id, sticky, writable by anyone: never installed
 _SCRIPT_MODE = 0o775
@@ -51,12 +52,27 @@ def can_link(inputs: StageInputs, packages: Iterable[Resolved]) -> bool:
     )
 
 
-def packed_entries(manifest: CondaManifest, site_packages: str, scripts: str) -> Iterator[tuple[CondaPath, Entry]]:
-    """Yield each path of a package as it is packed, with its path in the prefix.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A part of a package's paths, for one process to place; the first one has the commands too."""
+
+    number: int = 0
+    count: int = 1
+
+    def of(self, manifest: CondaManifest) -> Sequence[CondaPath]:
+        """Return the paths of this part."""
+        length = len(manifest.paths)
+        return manifest.paths[length * self.number // self.count : length * (self.number + 1) // self.count]
+
+
+def packed_entries(
+    manifest: CondaManifest, site_packages: str, scripts: str, part: Part | None = None
+) -> Iterator[tuple[CondaPath, Entry]]:
+    """Yield each path of a package, or of a part of it, as it is packed, with its path in the prefix.
 
     A file with a placeholder has no sha256, for its content depends on the prefix.
     """
-    for path in manifest.paths:
+    for path in manifest.paths if part is None else part.of(manifest):
         installed = linked_path(path.path, site_packages, scripts) if manifest.noarch == "python" else path.path
         if path.kind != "file":
             fingerprint = Fingerprint(kind=path.kind, link=path.link)
@@ -79,9 +95,10 @@ def link_package(
     others: Collection[str],
     site_packages: str,
     placer: Placer,
+    part: Part,
 ) -> tuple[Entry, ...]:
-    """Write a package below `staging`, without its record; return what `packed_entries` does not foresee: files with
-    the prefix in them, and commands.
+    """Write a part of a package below `staging`, without its record; return what `packed_entries` does not foresee:
+    files with the prefix in them, and commands.
 
     :param others: paths that other packages write.
 
@@ -93,7 +110,7 @@ def link_package(
     written: list[str] = []
     with fs.WritableTree(staging) as tree:
         try:
-            for path, entry in packed_entries(manifest, site_packages, layout.scripts):
+            for path, entry in packed_entries(manifest, site_packages, layout.scripts, part):
                 if entry.path in others:
                     continue
                 if entry.fingerprint.kind == "directory":
@@ -109,7 +126,8 @@ def link_package(
                     script = fs.write_file(tree, entry.path, [data], mode=entry.fingerprint.mode or 0o644)
                     generated.append(Entry(path=entry.path, fingerprint=script))
                 written.append(entry.path)
-            for command, data in _commands(manifest, inputs.plan.prefix, inputs.plan.python, layout.scripts):
+            python = None if part.number else inputs.plan.python
+            for command, data in _commands(manifest, inputs.plan.prefix, python, layout.scripts):
                 if command not in others:
                     script = fs.write_file(tree, command, [data], mode=_SCRIPT_MODE)
                     written.append(command)

@@ -25,7 +25,7 @@ from bridge.install.manifest import site_packages_after
 from bridge.install.provenance import conda_depends, meta_path
 from bridge.install.staging.bytecode import Compiled
 from bridge.install.staging.inputs import StagedPaths, StageInputs, differs
-from bridge.install.staging.linking import link_package
+from bridge.install.staging.linking import Part, link_package, packed_entries
 from bridge.install.staging.originals import Originals
 from bridge.install.staging.placer import Placer
 from bridge.model import Entry, Resolved
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Placing"]
 
+_LARGE = 1000  # paths of a conda package that several processes place: of a new environment, nearly all are python's
 _FEW = 400  # paths of all packages, which one process places before another would have started
 
 
@@ -81,6 +82,7 @@ class Placing:
         self._packages = [*packages, *(wheels if self._to is not None else ())]
         # Largest first: the process that takes the last one should not be alone with it for long.
         self._packages.sort(key=lambda each: -len(inputs.predicted[each.record.identity]))
+        self._tasks = [(each, part) for each in self._packages for part in self._parts(each)]
         self._written: Sequence[_Written] | None = None
         self._stack = ExitStack()
         self._running: Spread[_Written] | None = None
@@ -91,8 +93,8 @@ class Placing:
         """Whether there are so many files that it is worth while to work in parallel."""
 
     def __enter__(self) -> Placing:
-        if self.are_many and len(self._packages) > 1:
-            self._running = self._stack.enter_context(spread(self._place, len(self._packages), processors()))
+        if self.are_many and len(self._tasks) > 1:
+            self._running = self._stack.enter_context(spread(self._place, len(self._tasks), processors()))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -105,7 +107,11 @@ class Placing:
         if self._running is not None and self._running.is_forked:
             self._written = self._running.results()
         else:
-            self._written = _each(self._place, range(len(self._packages)), self._executor)
+            self._written = _each(self._place, range(len(self._tasks)), self._executor)
+        generated = self.generated()
+        for each, part in self._tasks:
+            if part.number == 0:
+                self._check(each, generated[each.record.identity])
 
     @property
     def has_copied(self) -> bool:
@@ -115,14 +121,16 @@ class Placing:
     def generated(self) -> dict[str, tuple[Entry, ...]]:
         """`Record.identity` → the files of a conda package with the prefix in them, and its commands."""
         self.wait()
-        pairs = zip(self._packages, self._written or (), strict=True)
-        return {each.record.identity: written.generated for each, written in pairs}
+        generated: dict[str, tuple[Entry, ...]] = {}
+        for (each, _), written in zip(self._tasks, self._written or (), strict=True):
+            generated[each.record.identity] = (*generated.get(each.record.identity, ()), *written.generated)
+        return generated
 
     def record(self, compiled: Compiled) -> StagedPaths:
         """Write the records that are not there yet; return all paths of the wheels."""
         self.wait()
         staged: StagedPaths = {}
-        for each, written in zip(self._packages, self._written or (), strict=True):
+        for (each, _), written in zip(self._tasks, self._written or (), strict=True):
             identity = each.record.identity
             if identity not in self._manifests:
                 continue
@@ -136,20 +144,19 @@ class Placing:
         return staged
 
     def _place(self, number: int) -> _Written:
-        """Place one package; write the records of a wheel unless there may be bytecode for them to list."""
-        inputs, each = self._inputs, self._packages[number]
+        """Place a package or a part; write the records of a wheel unless there may be bytecode for them to list."""
+        inputs, (each, part) = self._inputs, self._tasks[number]
         inputs.check()
         if self._running is not None and self._running.is_forked and os.getpid() == self._process:
-            self._remove_rest(each)
+            self._remove_rest(each, part)
         manifest = self._manifests.get(each.record.identity)
         with Placer(inputs.link_mode, inputs.cache, can_share=self._can_share) as placer:
             if manifest is None:
-                generated = self._place_package(each, placer)
+                generated = self._place_package(each, part, placer)
             else:
                 generated = self._place_wheel(each, manifest, placer)
             if placer.has_copied:
                 self._can_share = False
-        self._check(each, generated)
         records = None
         if manifest is not None and not inputs.compiles:
             records = self._record(each, [*self._foreseen(each), *generated], ())
@@ -171,8 +178,14 @@ class Placing:
         with WheelContents(self._inputs.archives[identity], manifest) as packed:
             return wheels.place_wheel(each, packed, manifest, predicted, self._placement, placer)
 
-    def _place_package(self, each: Resolved, placer: Placer) -> tuple[Entry, ...]:
-        """Place a conda package from the cache; if that is damaged, unpack it again."""
+    def _parts(self, each: Resolved) -> list[Part]:
+        manifest = self._inputs.manifests[each.record.identity]
+        is_large = isinstance(manifest, CondaManifest) and len(manifest.paths) >= _LARGE
+        count = processors() if is_large else 1
+        return [Part(number=number, count=count) for number in range(count)]
+
+    def _place_package(self, each: Resolved, part: Part, placer: Placer) -> tuple[Entry, ...]:
+        """Place a conda package, or a part of it, from the cache; if that is damaged, unpack it again."""
         inputs, identity = self._inputs, each.record.identity
         manifest, unpacked = inputs.manifests[identity], inputs.unpacked[identity]
         if not isinstance(manifest, CondaManifest):
@@ -181,7 +194,7 @@ class Placing:
 
         def link() -> tuple[Entry, ...]:
             with unpacked_package(unpacked) as contents:
-                return link_package(inputs, self._staging, manifest, contents, others, site, placer)
+                return link_package(inputs, self._staging, manifest, contents, others, site, placer, part)
 
         try:
             return link()
@@ -211,10 +224,18 @@ class Placing:
             raise AssertionError("nothing is placed")
         return self._to
 
-    def _remove_rest(self, each: Resolved) -> None:
-        """Remove what a process wrote of a package before it failed."""
+    def _remove_rest(self, each: Resolved, part: Part) -> None:
+        """Remove what a process wrote of a package, or of its part, before it failed."""
         identity = each.record.identity
-        others = self._others(identity)
+        others, manifest = self._others(identity), self._inputs.manifests[identity]
+        if part.count > 1 and isinstance(manifest, CondaManifest):
+            site = site_packages_after(self._inputs.plan, self._inputs.state) or ""
+            scripts = self._inputs.plan.target.layout.scripts
+            own = {entry.path for _, entry in packed_entries(manifest, site, scripts, part)}
+            if part.number == 0:  # which has the commands too
+                packed = {entry.path for _, entry in packed_entries(manifest, site, scripts)}
+                own |= {entry.path for entry in self._inputs.predicted[identity]} - packed
+            others |= {entry.path for entry in self._inputs.predicted[identity]} - own
         with fs.WritableTree(self._staging) as tree:
             for entry in self._inputs.predicted[identity]:
                 is_leaf = entry.fingerprint.kind != "directory"

@@ -19,7 +19,7 @@ from bridge.cache.prune import inspect
 from bridge.errors import IntegrityError, UnsafeInputError
 from bridge.fs.linking import LinkMode
 from bridge.install import staging as link
-from bridge.install.staging import StageInputs
+from bridge.install.staging import StageInputs, placing
 from tests.support.builders import make_conda, make_wheel, tree_digest
 from tests.support.environments import SITE, Environment
 
@@ -145,6 +145,16 @@ def test_packages_lie_as_rattler_links_them(tmp_path: Path, prefix: str, monkeyp
         lines = [(tmp_path / name / path).read_text().splitlines() for name in ("own", "rattler")]
         assert lines[0] == lines[1]
     assert own == by_rattler
+
+
+def test_large_packages_are_placed_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(tmp_path)
+    task = machine.task(packages(tmp_path))
+    task = replace(task, unpacked=machine.unpacked(task))
+    whole = machine.stage("whole", task)
+    monkeypatch.setattr(placing, "_LARGE", 1)
+    monkeypatch.setattr(placing, "processors", lambda: 3)
+    assert machine.stage("parts", task) == whole
 
 
 def test_who_yields_leaves_the_path_to_the_other(tmp_path: Path) -> None:

@@ -64,3 +64,37 @@ def test_what_a_process_fails_to_place_is_placed_again(tmp_path: Path) -> None:
         *("True", "stage.file_done:5=kill", "True", "stage.mkdir:1=kill", "True", "stage.file_write:3=enospc", "True"),
         *("stage.file_open:2=exit", "True", "no-space"),
     ]
+
+
+PARTS = """
+import os, sys
+from dataclasses import replace
+from pathlib import Path
+from bridge import faults
+from bridge.install.staging import placing
+from tests.unit.install.test_linking import Machine, packages
+
+folder, HOME, place = Path(sys.argv[1]), os.getpid(), placing.Placing._place
+machine = Machine(folder)
+task = machine.task(packages(folder))
+task = replace(task, unpacked=machine.unpacked(task))
+expected = machine.stage("expected", task)
+placing._LARGE, placing._FEW, placing.processors = 1, 0, lambda: 2
+
+def watched(self, number):
+    faults.arm("stage.file_done:1=kill" if os.getpid() != HOME and number == harmed else None)
+    return place(self, number)
+
+placing.Placing._place = watched
+for harmed in range(8):
+    print(machine.stage(f"harmed-{harmed}", task) == expected)
+"""
+
+
+@pytest.mark.slow
+def test_a_part_that_a_process_fails_to_place_is_placed_again(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PARTS, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["True"] * 8
