@@ -58,6 +58,11 @@ class ReportCache:
         with suppress(FaultError):  # The audit reads them again and reports the error.
             self.tree = read_tree(os.path.abspath(self._prefix), meanwhile=meanwhile)
 
+    def prepare(self) -> None:
+        """Compute what `keep` needs of the tree, while other processes read files."""
+        if self.tree is not None and is_settled(self.tree.newest, self._started):
+            self.tree.signature  # noqa: B018 - a cached property
+
     def _recalled(self) -> Report | None:
         kept = self._read()
         if kept is None or kept.get("context") != self._context:

@@ -176,7 +176,7 @@ def case_collision(view: View) -> Iterator[Finding]:
     Not reported within a conda package built for a platform with case-sensitive file systems: it is installed nowhere
     else.
     """
-    paths = list(_claimed_first(view))
+    paths = _claimed_first(view)
     if not _may_collide(view, paths):
         return
     seen: dict[str, str] = {}
@@ -202,10 +202,9 @@ def _may_collide(view: View, paths: Sequence[str]) -> bool:
     return any(other != path and (other in claimed or other in observed) for path, other in folded.items())
 
 
-def _claimed_first(view: View) -> Iterator[str]:
-    yield from view.claims.by_path
+def _claimed_first(view: View) -> list[str]:
     claimed = view.claims.by_path.keys()
-    yield from (path for path in view.observed.plain if path not in claimed)
+    return [*claimed, *[path for path in view.observed.plain if path not in claimed]]
 
 
 def _broken(view: View, name: str, discrepancy: Discrepancy, evidence: str, by: Owner | None = None) -> Finding:

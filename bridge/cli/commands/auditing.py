@@ -301,6 +301,7 @@ def audit(path: Path, session: Session, request: AuditRequest) -> Report:
             from bridge.audit.run import report as report_of
             from bridge.cli.targets import audited_target
 
+            memory.prepare()
             urls = session.channel_urls(running.state)
             names = session.names(urls, running.state)
             watched = {str(Path(folder) / NAMES_FILE) for url in urls if (folder := local_path(url))}
