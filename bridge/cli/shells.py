@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bridge.config.activation import Activation
 
-__all__ = ["EXTENSIONS", "SHELLS", "lines", "shell_of"]
+__all__ = ["EXTENSIONS", "SHELLS", "failing", "lines", "shell_of"]
 
 _POSIX = ("bash", "zsh", "sh", "dash", "ksh", "ash")
 SHELLS = (*_POSIX[:3], "fish", "powershell", "xonsh")
@@ -64,10 +64,18 @@ _SYNTAX = {
         run=lambda script: f"source-bash --suppress-skip-message -n {script!a}",
     ),
 }  # fmt: skip
+
+
+def _sourced(script: str) -> str:
+    """Source a script without `set -u`: scripts of packages read variables that may be unset."""
+    words = f". {shlex.quote(script)}"
+    return f"case $- in *u*) set +u; {words}; set -u;; *) {words};; esac"
+
+
 _POSIX_SYNTAX = _Syntax(
     set=lambda name, value: f"export {name}={shlex.quote(value)}",
     unset=lambda name: f"unset {name}",
-    run=lambda script: f". {shlex.quote(script)}",
+    run=_sourced,
 )
 
 
@@ -83,6 +91,11 @@ def lines(change: Activation, shell: str) -> str:
     if shell not in _SYNTAX:
         commands.append("hash -r 2>/dev/null")  # The shell remembers where it found a command.
     return "\n".join(commands) + "\n"
+
+
+def failing(shell: str) -> str:
+    """A line that makes `eval` fail where there is nothing to evaluate: an empty text succeeds, also under `set -e`."""
+    return "" if shell in {"powershell", "xonsh"} else "false\n"
 
 
 def shell_of(environ: Mapping[str, str]) -> str:

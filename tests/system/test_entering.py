@@ -141,7 +141,7 @@ def test_a_state_file_that_no_shell_could_use_is_refused(state: str, reason: str
     (env / "conda-meta/state").write_text(state)
     for command in ("activate", "shell"):
         ran = bridge(command, "-p", env)
-        assert (ran.status, ran.out) == (3, "")
+        assert (ran.status, ran.out) == (3, "false\n" if command == "activate" else "")
         assert "environment-variables" in ran.err
         assert reason in ran.err
 
@@ -270,3 +270,30 @@ def test_a_shell_on_a_terminal_is_activated_after_its_start_up_file(env: Path, t
         os.close(terminal)
     assert process.returncode == 3
     assert f"[science:1:{env}/bin]".encode() in shown
+
+
+@pytest.mark.parametrize("shell", ["bash", "sh", "zsh"])
+def test_a_strict_script_can_enter_though_scripts_read_unset_variables(shell: str, env: Path) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    script = env / "etc/conda/activate.d/unset.sh"
+    script.write_text('export OLD="$SET_NOWHERE"\nexport READ=1\n')
+    environ = {"PATH": os.environ["PATH"], "HOME": str(env.parents[2])}
+    text = lines(activated(env, "science", environ), shell)
+    assert evaluated(shell, f"set -eu\n{text}", environ)["READ"] == "1"
+    done = subprocess.run(
+        [shell, "-c", f"set -u\n{text}\necho $SET_NOWHERE"], env=environ, capture_output=True, check=False
+    )
+    assert done.returncode != 0, "set -u holds again after the scripts"
+
+
+def test_a_script_stops_where_an_environment_cannot_be_entered(bridge: Bridge) -> None:
+    """`eval ""` succeeds, also under `set -e`: the script would go on in another environment."""
+    ran = bridge("activate", "-n", "absent")
+    assert (ran.status, ran.out) == (2, "false\n"), ran.err
+    assert bridge("activate", "-n", "absent", "--shell", "powershell").out == ""
+
+
+def test_a_command_in_one_word_has_its_own_answer(env: Path, bridge: Bridge) -> None:
+    ran = bridge("run", "-p", env, "sh -c true")
+    assert (ran.status, "as separate words" in ran.err) == (127, True), ran.err

@@ -134,13 +134,17 @@ def _not_found(name: str, change: Activation) -> BridgeError:
     if name.endswith(".py") and os.path.isfile(name):
         return CommandNotFoundError(
             "command-not-found",
-            f"{name} is a script of python, and no command",
+            f"{name} is a python script, not a command",
             hint=f"bridge run -p {quoted(change.prefix)} python {quoted(name)}",
         )
+    if " " in name:
+        hint = f"write the command and its arguments as separate words: bridge run -p {quoted(change.prefix)} {name}"
+    else:
+        hint = f"bridge install -p {quoted(change.prefix)} PACKAGE adds the package that has it"
     return CommandNotFoundError(
         "command-not-found",
         f"there is no command {name!r} in {change.prefix} or on PATH",
-        hint=f"bridge install -p {quoted(change.prefix)} PACKAGE adds the package that has it",
+        hint=hint,
     )
 
 

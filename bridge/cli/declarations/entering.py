@@ -13,7 +13,7 @@ from bridge.cli.failure import Exit
 from bridge.cli.group import COMMANDS, begin, cli
 from bridge.cli.habits import answer_to_option
 from bridge.cli.options import output, prefix
-from bridge.errors import UsageError
+from bridge.errors import BridgeError, UsageError
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -97,7 +97,14 @@ def activate(environment: str | None, shell: str | None, **options: object) -> N
     from bridge.cli.commands import entering
 
     run = begin(_with_environment(environment, options))
-    change = entering.entering(run.prefix, run.settings, _known(shell), os.environ)
+    try:
+        change = entering.entering(run.prefix, run.settings, _known(shell), os.environ)
+    except BridgeError:
+        from bridge.cli.shells import failing, shell_of
+
+        if not run.settings.json and not sys.stdout.isatty():
+            run.render.text(failing(shell or shell_of(os.environ)))
+        raise
     run.show(change.to_json, lambda: run.render.text(change.lines))
     if sys.stdout.isatty() and not run.settings.json:
         run.render.note(f"these lines activate it when the shell evaluates them: {_evaluated(change.shell)}")
