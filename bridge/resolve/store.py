@@ -142,12 +142,16 @@ class Store:
 
     def add(self, clause: Clause) -> None:
         """Add a clause and apply it at once; `propagate` reports a conflict."""
-        self._register(clause)
         terms = clause.terms
-        if len(terms) == 2:  # almost always: of two terms that do not hold, nothing follows yet
+        if len(terms) == 2:  # almost always, and if neither term holds, nothing follows yet
             (one, mask_one), (two, mask_two) = terms
+            self._clauses.append(clause)
+            self._binary[one].append((mask_one, two, mask_two, clause))
+            self._binary[two].append((mask_two, one, mask_one, clause))
             if self.domains[one] & ~mask_one and self.domains[two] & ~mask_two:
                 return
+        else:
+            self._register(clause)
         if self._check(clause) and self._starts:
             self._recent.append((len(self._starts), clause))
 

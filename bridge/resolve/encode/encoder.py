@@ -151,12 +151,11 @@ class Encoder:
         A constraint takes effect only when its name is known; until then it is only stored.
         """
         space, name, is_optional = self.space, requirement.name, need.is_optional
-        if is_optional:
-            known = space.find(name)
-            if known is None or not space.is_known[known]:
-                self._constraining.setdefault(name, []).append((variable, need, requirement))
-                return
-        target = space.conda(name)
+        known = space.find(name)
+        if is_optional and (known is None or not space.is_known[known]):
+            self._constraining.setdefault(name, []).append((variable, need, requirement))
+            return
+        target = space.conda(name) if known is None else known
         fact = (facts.Constrains if is_optional else facts.Depends)(need.text, variable, need.bits, target)
         source, spec, meaning = ((variable, need.bits),), requirement.conda, space.meanings[target]
         if spec is None or spec.extras or meaning.wheels is not None:

@@ -24,8 +24,8 @@ __all__ = ["RefutedRequest"]
 MORE_ROUNDS = 4  # beyond the rounds of the refutation, until a subset counts as solvable
 ALONE_ROUNDS = 6  # the same for a single request but python: it may be impossible by itself
 ALL_ROUNDS = 120  # of all attempts together
-PYTHON_ROUNDS = 100  # in place of them without a request for python: a solution tells which python to ask for
-PYTHON_BACKTRACKS = 4  # the same; who needs more in so few rounds rarely ends within them
+PYTHON_ROUNDS = 60  # in place of them without a request for python: a solution tells which python to ask for
+PYTHON_BACKTRACKS = 3  # the same; who needs more in so few rounds rarely ends within them
 
 
 class _Outcome(NamedTuple):
