@@ -123,6 +123,10 @@ ACCEPTED: Mapping[str, Odd] = {
     "entry point: a comment after ;": Odd(points="x = demo:f ; note", says="what follows demo:f: ; note"),
     "entry point: a call": Odd(points="x = demo:f()", says="what follows demo:f: ()"),
     "entry point: no identifier": Odd(points="x = demo:1f", says="nothing imports it"),
+    "entry point: an extra (conda-pypi#477)": Odd(points="x = demo:f [cli]"),
+    "WHEEL: empty tags (uv#2149)": Odd(wheel="Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: \nTag: -any\n"),
+    "METADATA: Requires and Provides (wheelfile#13)": Odd(metadata=_metadata("Requires: other", "Provides: demo")),
+    "data: static files (conda-pypi#151)": Odd(files={f"{DATA}/data/share/jupyter/x.json": b"{}"}),
     "entry point: @ in the name": Odd(points="demo@1 = demo:f"),
     "entry point: , in the name": Odd(points="a,b = demo:f"),
     "zip: padding in an extra field": Odd(container=_first(local_extra=b"\0\0\0")),
@@ -148,6 +152,14 @@ REFUSED: Mapping[str, tuple[str, Odd]] = {
     "RECORD: a row without a file": (
         "record-invalid",
         Odd(rows=[f"demo/gone.py,{HASH},12"], says="claims a file of another"),
+    ),
+    "RECORD: the directory of the installation (pip#14256)": (
+        "record-invalid",
+        Odd(rows=["./,,"], says="claims a file of another"),
+    ),
+    "RECORD: no rows of data files (uv#8798)": (
+        "record-invalid",
+        Odd(files={f"{DATA}/data/demo/x.dll": b"x"}, drop=(f"{DATA}/data/demo/x.dll",), says="nothing shows whether"),
     ),
     "RECORD: two hashes of a file": (
         "record-invalid",
