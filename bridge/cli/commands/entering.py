@@ -108,7 +108,7 @@ def _command(
     applied = change.applied(environ)
     scripts = (*change.before, *change.after)
     program = find_program(command[0], applied["PATH"])
-    if program is None and not scripts:
+    if program is None and (not scripts or " " in command[0]):
         raise _not_found(command[0], change)
     if not scripts:
         return [program or command[0], *command[1:]], applied
