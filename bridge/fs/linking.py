@@ -94,9 +94,11 @@ def _make_file(tree: WritableTree, path: str, fill: Callable[[int], bool], mode:
                 os.close(descriptor)
             failpoint("stage.file_done")
     except BaseException as error:
+        is_removed = False
         with suppress(Exception):
             tree.unlink(path)
-        if isinstance(error, FaultError) and error.objects.get("errno") in _CANNOT:
+            is_removed = True
+        if is_removed and isinstance(error, FaultError) and error.objects.get("errno") in _CANNOT:
             return False
         raise
     if not is_filled:

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,8 @@ import pytest
 from bridge import fs
 from bridge.cache.prune import inspect, prune
 from bridge.cache.wheels import WheelStore
-from bridge.fs.linking import LinkMode, copy_file, stamp_of
+from bridge.errors import FaultError
+from bridge.fs.linking import LinkMode, clone_file, copy_file, stamp_of
 from bridge.install import staging as link
 from bridge.install.staging import StagedPlan
 from tests.support.builders import make_wheel, tree_digest
@@ -222,6 +224,25 @@ def test_what_was_written_to_the_cache_reaches_no_environment(tmp_path: Path, mo
         os.utime(unpacked, (stamp_of(unpacked.stem),) * 2)
     staging, _ = machine.stage("b", mode)
     assert (staging / SITE / "pkg/large.bin").read_bytes() == LARGE
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux clones")
+def test_a_file_that_cannot_be_removed_after_a_refused_clone_is_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the copy that is made instead would be refused, as if somebody had put a file there."""
+
+    def refuse(number: int) -> Callable[..., object]:
+        def call(*_: object, **__: object) -> object:
+            raise OSError(number, os.strerror(number))
+
+        return call
+
+    (tmp_path / "source").write_bytes(LARGE)
+    monkeypatch.setattr("bridge.fs.linking.ioctl", refuse(errno.EOPNOTSUPP))
+    monkeypatch.setattr(fs.WritableTree, "unlink", refuse(errno.EACCES))
+    with (tmp_path / "source").open("rb") as source, fs.WritableTree(tmp_path) as tree, pytest.raises(FaultError):
+        clone_file(tree, "new", source.fileno(), 0, 20_000, mode=0o644)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux copies between files")
