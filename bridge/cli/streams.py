@@ -14,10 +14,10 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
+from bridge.errors import FaultError
+
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
-
-from bridge.errors import FaultError
 
 __all__ = ["flush", "is_unicode", "prepare"]
 

@@ -34,11 +34,11 @@ from bridge.install.staging.placer import Placer
 from bridge.model import Entry, Fingerprint, Resolved
 from bridge.prefix.shebangs import for_python, split
 from bridge.requirements.direct import is_direct
+from converters.deferred import dataclass
 from converters.target import PrefixLayout, Python, Target
 
 if TYPE_CHECKING:
     from installer.scripts import LauncherKind
-from converters.deferred import dataclass
 
 __all__ = ["Placement", "place_wheel", "record_wheel"]
 
