@@ -28,6 +28,7 @@ def audit(
     checks: Sequence[str] = (),
     accept: Sequence[StrPath] = (),
     against: StrPath | None = None,
+    environment: str | None = None,
     vulnerabilities: StrPath | None = None,
     allow_licenses: Sequence[str] = (),
     deny_licenses: Sequence[str] = (),
@@ -43,7 +44,7 @@ def audit(
 
     :param words: kinds, packages and paths to restrict the report to; `checks`: ids and themes, `-` leaves one out.
     :param accept: TOML files with known findings.
-    :param against: a lock that the environment is compared with.
+    :param against: a lock that the environment is compared with. `environment`: one of that lock's environments.
     :param vulnerabilities: OSV advisories: a URL, a file, a directory, or `index`.
     :param imports: import every module, in the sandbox of builds.
     :param allow_licenses, deny_licenses: SPDX identifiers and patterns; other licences, or these, are findings.
@@ -65,6 +66,7 @@ def audit(
             is_online=online,
             is_importing=imports,
             lock=os.fspath(against) if against is not None else None,
+            lock_environment=environment,
             reads_project=False,
         )
         path = Path(os.path.abspath(prefix))

@@ -293,6 +293,31 @@ def test_two_environments_and_locks_are_compared(bridge: Bridge, env: Path, pack
     assert bridge("diff", env, tmp_path / "nothing").status == 2
 
 
+def test_an_audit_holds_against_one_environment_of_a_lock(
+    bridge: Bridge, env: Path, packages: Path, tmp_path: Path
+) -> None:
+    """The command that a finding names repairs the environment from the same environment of the lock."""
+    lock = rattler_lock(tmp_path / "pixi.lock", packages, WHOLE)
+    head, _, described = lock.read_text().partition("packages:\n- ")
+    (_, wheel, *others) = head.partition("  default:\n")[2].partition("    packages:\n")[2].splitlines()
+    smaller = head.replace("  default:", "  small:").partition("environments:\n")[2].replace(f"{wheel}\n", "")
+    lock.write_text(f"{head}{smaller}packages:\n- {described}")
+    assert others
+    assert bridge("sync", "-p", env, lock, "--environment", "small").status == 0
+    against = ("audit", "-p", env, "--against", lock, "--json")
+    assert bridge(*against, "--environment", "small").document["findings"] == []
+    (missing,) = bridge(*against).document["findings"]
+    assert (missing["id"], missing["package"]) == ("lock-missing", "demo")
+    assert bridge("sync", "-p", env, lock).status == 0
+    (extra,) = bridge(*against, "--environment", "small").document["findings"]
+    assert extra["id"] == "lock-extra"
+    assert bridge(*extra["repair"][1:]).status == 0
+    assert "demo" not in names_in(bridge, env)
+    unknown = bridge(*against, "--environment", "none")
+    assert (unknown.status, unknown.document["error"]["id"]) == (2, "lock-environment")
+    assert bridge("audit", "-p", env, "--environment", "small").status == 2
+
+
 @pytest.mark.slow
 def test_an_sdist_is_built_and_compared(bridge: Bridge, env: Path, packages: Path, tmp_path: Path) -> None:
     sdist = make_sdist(tmp_path / "sdists", "source", "1.0")

@@ -49,7 +49,7 @@ class AuditRequest:
     :param checks: ids and themes of checks; `-` before one leaves it out.
     :param others: the checks of other distributions.
     :param is_importing: whether each module is imported, in the sandbox.
-    :param lock: a lock that the environment is compared with.
+    :param lock: a lock that the environment is compared with; `lock_environment`: one of the lock's environments.
     :param vulnerabilities: the source of advisories: `advisories.OF_INDEX`, a URL, a file or a folder; `None`: none.
     :param licenses: the licences that packages may have; `None`: any.
     """
@@ -64,6 +64,7 @@ class AuditRequest:
     is_fresh: bool = False
     is_online: bool = False
     lock: str | None = None
+    lock_environment: str | None = None
     is_importing: bool = False
 
     @property
@@ -93,6 +94,7 @@ def read_request(
     is_online: bool = False,
     is_importing: bool = False,
     lock: str | None = None,
+    lock_environment: str | None = None,
     reads_project: bool = True,
 ) -> AuditRequest:
     """Combine the command line with `[tool.bridge.audit]` of the project in the working directory; the former wins.
@@ -130,6 +132,7 @@ def read_request(
         is_online=is_online,
         is_importing=is_importing,
         lock=lock,
+        lock_environment=lock_environment,
     )
 
 
@@ -282,7 +285,7 @@ def audit(path: Path, session: Session, request: AuditRequest) -> Report:
     if request.lock is not None:
         from bridge.cli.commands.comparing import drift as drift_from
 
-        drift = drift_from(path, request.lock, session)
+        drift = drift_from(path, request.lock, session, environment=request.lock_environment)
     with share(path, session.settings.lock_timeout):
         memory = ReportCache(session.settings.cache_dir / "audit", path, _circumstances(session, request.others))
 

@@ -186,18 +186,19 @@ def _of_lock(packages: Sequence[Locked], names: NameMap) -> dict[str, Package]:
     return versions
 
 
-def drift(path: Path, lock: str, session: Session) -> tuple[Drift, ...]:
-    """Return how an environment differs from a lock. Raises what reading the lock raises."""
+def drift(path: Path, lock: str, session: Session, *, environment: str | None = None) -> tuple[Drift, ...]:
+    """Return how an environment differs from (one environment of) a lock. Raises what reading the lock raises."""
     state = prefix.require(path)
     names = session.names(session.local_channel_urls(state), state)
-    chosen = Chosen(path=lock)
+    chosen = Chosen(path=lock, environment=environment)
     read = chosen.read(session)
     wanted = wanted_of(read, chosen, session, state)
     comparison = compare(
         lock, _of_lock(wanted.packages, names), str(path), _of_environment(with_unmanaged(state), names)
     )
     leaves_conda = is_of_wheels(read, wanted.packages)
-    repair = ("bridge", "sync", "-p", str(path), lock)
+    of_lock = ("--environment", environment) if environment is not None else ()
+    repair = ("bridge", "sync", "-p", str(path), *of_lock, lock)
     found_drift = [
         Drift(id="lock-missing", name=name, evidence=f"{lock} has {name} {each.shown}", repair=repair)
         for name, each in comparison.removed.items()

@@ -55,6 +55,7 @@ _LIST = "?"  # `--checks` without a value
 @click.option("--rehash", is_flag=True, help="Read and hash every file again; ignore the results of the last audit.")
 @click.option("--against", metavar="LOCK", type=click.Path(), help="Also report what is missing, extra or other than"
               " in LOCK.")  # fmt: skip
+@click.option("--environment", "lock_environment", metavar="NAME", help="With --against: environment of the lock.")
 @lock
 @sources
 @output
@@ -78,6 +79,7 @@ def audit(
     online: bool,
     is_importing: bool,
     against: str | None,
+    lock_environment: str | None,
     **options: object,
 ) -> None:
     """Check an environment: what is broken, which package or tool did it, and the command that repairs it.
@@ -90,8 +92,7 @@ def audit(
     if checks == _LIST:
         _list_checks(run)
         return
-    if github and run.settings.json:
-        raise UsageError("usage", "--github and --json both write to standard output", hint="leave one out")
+    _check(is_for_two=github and run.settings.json, has_no_lock=lock_environment is not None and against is None)
     request = auditing.read_request(
         words,
         checks=checks,
@@ -104,6 +105,7 @@ def audit(
         is_online=online,
         is_importing=is_importing,
         lock=against,
+        lock_environment=lock_environment,
     )
     with run.session() as session:
         judged = auditing.judged(run.prefix, session, request)
@@ -114,10 +116,21 @@ def audit(
         texts = _texts(report, request.fail_on, sarif=sarif, junit=junit, baseline=baseline)
         written = auditing.write_audit(run.prefix, report, session, html=html, bills=bills, texts=texts)
     run.render.warn(judged.warnings)
-    run.show(report.to_json, lambda: run.render.report(report, is_filtered=bool(words)))
-    if github:
-        _annotate(run, report)
+    _show(run, report, is_filtered=bool(words), is_annotated=github)
     _end(run, written, report.failure(request.fail_on))
+
+
+def _check(*, is_for_two: bool, has_no_lock: bool) -> None:
+    if is_for_two:
+        raise UsageError("usage", "--github and --json both write to standard output", hint="leave one out")
+    if has_no_lock:
+        raise UsageError("usage", "--environment names one of a lock's environments", hint="add --against LOCK")
+
+
+def _show(run: Run, report: Report, *, is_filtered: bool, is_annotated: bool) -> None:
+    run.show(report.to_json, lambda: run.render.report(report, is_filtered=is_filtered))
+    if is_annotated:
+        _annotate(run, report)
 
 
 def _end(run: Run, written: Sequence[Path], failure: BridgeError | None) -> None:
