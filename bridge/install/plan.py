@@ -192,7 +192,10 @@ def _still_needed(name: str, users: Sequence[str]) -> NoSolutionError:
 
 
 def matching(state: PrefixState, name: str) -> list[Installed]:
-    """Return the installed packages of a native name or a PyPI project. Raises `UsageError` (`not-installed`)."""
+    """Return the installed packages of a native name or a PyPI project; `conda:NAME` and `pypi:NAME` bind it.
+
+    Raises `UsageError` (`not-installed`).
+    """
     matches = _matches(state, name)
     if not matches:
         wanted = _canonical(name)
@@ -215,23 +218,29 @@ def is_installed(state: PrefixState, name: str) -> bool:
 
 
 def _matches(state: PrefixState, name: str) -> list[Installed]:
+    bound, _, rest = name.rpartition(":")
+    ecosystem = {"conda": "conda", "pypi": "wheel"}.get(bound)
+    name = rest if ecosystem is not None else name
+    installed = [each for each in state.installed if ecosystem in {None, each.record.ecosystem}]
     wanted = _canonical(name)
-    return [
-        installed
-        for installed in state.installed
-        if installed.record.name == name.lower() or wanted in installed.record.pypi_names[:1]
-    ] or [installed for installed in state.installed if _canonical(installed.record.name) == wanted]
+    return [each for each in installed if each.record.name == name.lower() or wanted in each.record.pypi_names[:1]] or [
+        each for each in installed if _canonical(each.record.name) == wanted
+    ]
 
 
 class _Graph:
     """The dependencies among installed packages, with markers and extras evaluated."""
 
     def __init__(self, state: PrefixState, target: Target) -> None:
-        self._by_name: dict[str, Installed] = {}
+        # conda-forge has packages whose names differ by a hyphen alone, one of which requires the other
+        # (typing-extensions, typing_extensions): a conda package needs the very name, a wheel the project.
+        self._by_name = {installed.record.name: installed for installed in state.installed}
+        self._by_project: dict[str, Installed] = {}
         for installed in state.installed:
-            self._by_name[_canonical(installed.record.name)] = installed
             for project in installed.record.pypi_names:
-                self._by_name.setdefault(project, installed)
+                self._by_project.setdefault(project, installed)
+        for installed in state.installed:
+            self._by_project.setdefault(_canonical(installed.record.name), installed)
         self._environment = target.marker_environment(state.python) if state.python is not None else None
 
     def closure(self, roots: Iterable[Installed]) -> set[str]:
@@ -259,8 +268,9 @@ class _Graph:
     def _needs(self, installed: Installed, extra: str) -> list[tuple[Installed, str]]:
         record = installed.record
         if record.ecosystem == "conda":
-            names = {_canonical(name_of(text)) for text in record.requirements}
-            return [(self._by_name[name], "") for name in names if name in self._by_name]
+            names = {name_of(text) for text in record.requirements}
+            found = [self._by_name.get(name) or self._by_project.get(_canonical(name)) for name in names]
+            return [(each, "") for each in found if each is not None]
         needs: list[tuple[str, str]] = [("python", "")]
         for text in record.requirements:
             try:
@@ -273,7 +283,7 @@ class _Graph:
                 holds = self._environment is None or marker_holds(requirement.marker, self._environment, extra)
             if holds:
                 needs += [(requirement.name, wanted) for wanted in ("", *requirement.extras)]
-        return [(self._by_name[name], wanted) for name, wanted in needs if name in self._by_name]
+        return [(self._by_project[name], wanted) for name, wanted in needs if name in self._by_project]
 
 
 def _extras(requested: Iterable[str]) -> list[str]:

@@ -151,6 +151,28 @@ class TestRemoval:
         with pytest.raises(UsageError, match="not installed"):
             matching(before, "tensorflow")
 
+    @pytest.mark.parametrize("is_turned", [False, True])
+    def test_names_that_differ_by_a_hyphen_are_different_packages(self, is_turned: bool) -> None:
+        """conda-forge has typing-extensions, which requires typing_extensions."""
+        empty = installed(record("typing-extensions", requirements=("typing_extensions 1.0",)))
+        whole = installed(record("typing_extensions", pypi_names=("typing-extensions",)))
+        user = installed(record("user", requirements=("typing-extensions >=1",)), "user")
+        wheel = installed(record("cow", wheel=True, requirements=("typing-extensions",)), "cow")
+        pair = (whole, empty) if is_turned else (empty, whole)
+        everything = {"user", "typing-extensions", "typing_extensions"}
+        assert self.gone(state(PY, *pair, user), "user") == everything
+        assert self.gone(state(PY, *pair, user, installed(record("x"), "x")), "x") == {"x"}
+        assert self.gone(state(PY, *pair, user, wheel), "user") == {"user", "typing-extensions"}
+        with pytest.raises(NoSolutionError, match="typing_extensions cannot be removed: typing-extensions needs it"):
+            removal(state(PY, *pair), TARGET, ["conda:typing_extensions"])
+
+    def test_a_name_may_be_bound_to_an_ecosystem(self) -> None:
+        before = state(PY, installed(record("rich")), installed(RICH))
+        assert [each.record.ecosystem for each in matching(before, "conda:rich")] == ["conda"]
+        assert [each.record.ecosystem for each in matching(before, "pypi:Rich")] == ["wheel"]
+        with pytest.raises(UsageError, match="pypi:python is not installed"):
+            matching(before, "pypi:python")
+
     def test_of_several_projects_the_first_names_the_package(self) -> None:
         before = state(PY, installed(record("bundle", pypi_names=("alpha", "beta"))))
         assert [each.record.name for each in matching(before, "alpha")] == ["bundle"]
