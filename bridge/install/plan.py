@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from shlex import quote
@@ -29,6 +28,7 @@ from bridge.requirements.algebra import marker_holds, parse_pypi
 from bridge.requirements.names import name_of
 from bridge.sdists.location import source_of
 from converters.deferred import replace
+from converters.projects import canonicalize_name
 from converters.record import Record
 from converters.target import Python, Target
 
@@ -198,7 +198,7 @@ def matching(state: PrefixState, name: str) -> list[Installed]:
     """
     matches = _matches(state, name)
     if not matches:
-        wanted = _canonical(name)
+        wanted = canonicalize_name(name)
         others = [each for each in state.distributions if each.name == wanted]
         hint = f"see what is installed with: bridge list -p {quoted(state.prefix)}"
         if others and others[0].path.endswith(EGGS):
@@ -222,9 +222,9 @@ def _matches(state: PrefixState, name: str) -> list[Installed]:
     ecosystem = {"conda": "conda", "pypi": "wheel"}.get(bound)
     name = rest if ecosystem is not None else name
     installed = [each for each in state.installed if ecosystem in {None, each.record.ecosystem}]
-    wanted = _canonical(name)
+    wanted = canonicalize_name(name)
     return [each for each in installed if each.record.name == name.lower() or wanted in each.record.pypi_names[:1]] or [
-        each for each in installed if _canonical(each.record.name) == wanted
+        each for each in installed if canonicalize_name(each.record.name) == wanted
     ]
 
 
@@ -240,7 +240,7 @@ class _Graph:
             for project in installed.record.pypi_names:
                 self._by_project.setdefault(project, installed)
         for installed in state.installed:
-            self._by_project.setdefault(_canonical(installed.record.name), installed)
+            self._by_project.setdefault(canonicalize_name(installed.record.name), installed)
         self._environment = target.marker_environment(state.python) if state.python is not None else None
 
     def closure(self, roots: Iterable[Installed]) -> set[str]:
@@ -269,7 +269,7 @@ class _Graph:
         record = installed.record
         if record.ecosystem == "conda":
             names = {name_of(text) for text in record.requirements}
-            found = [self._by_name.get(name) or self._by_project.get(_canonical(name)) for name in names]
+            found = [self._by_name.get(name) or self._by_project.get(canonicalize_name(name)) for name in names]
             return [(each, "") for each in found if each is not None]
         needs: list[tuple[str, str]] = [("python", "")]
         for text in record.requirements:
@@ -342,7 +342,3 @@ def _layout(python: Python) -> tuple[tuple[int, int], bool]:
 def _operation_name(operation: Operation) -> str:
     resolved: Resolved | None = getattr(operation, "new", None)
     return resolved.record.name if resolved is not None else operation.old.record.name  # type: ignore[union-attr]
-
-
-def _canonical(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 
 from bridge.requirements.names import name_of
 from converters.names import NameMap, Provided
+from converters.projects import canonicalize_name
 from converters.record import Record
 
 __all__ = ["canonical", "is_python_record", "is_python_text", "provided_by", "wheel_project_of"]
@@ -19,8 +19,8 @@ _PYTHON_NAMES = frozenset(
 
 @lru_cache(maxsize=65536)
 def canonical(name: str) -> str:
-    """Normalise a name by PEP 503."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+    """Normalise a name by PEP 503. Cached: a solve asks for the same names again and again."""
+    return canonicalize_name(name)
 
 
 def is_python_text(text: str) -> bool:
