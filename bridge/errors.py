@@ -39,6 +39,7 @@ __all__ = [
     "UnsafeInputError",
     "UsageError",
     "did_you_mean",
+    "escaped",
 ]
 
 
@@ -114,3 +115,10 @@ def did_you_mean(word: str, known: Iterable[str], *, most: int = 1, cutoff: floa
     # `difflib` is needed for an error only, and takes longer to import than most commands have.
     close = import_module("difflib").get_close_matches(word, sorted(set(known)), n=most, cutoff=cutoff)
     return f"did you mean {' or '.join(close)}?" if close else ""
+
+
+def escaped(text: str) -> str:
+    """Return text of unknown origin for one line: escapes for line breaks and for characters that cannot be seen."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

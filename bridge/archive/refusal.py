@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bridge.errors import escaped
 from converters.errors import IntegrityError, UnsafeInputError
 
 __all__ = ["damaged", "refused", "shown", "too_large"]
@@ -26,13 +27,7 @@ _HINTS = {
 def shown(name: str | bytes) -> str:
     """A member's name for a message: one line, invisible characters escaped, at most 200 characters."""
     text = name if isinstance(name, str) else name[: 4 * _LONGEST].decode("utf-8", "backslashreplace")
-    return _escaped(text if len(text) <= _LONGEST else text[:_LONGEST] + "…")
-
-
-def _escaped(text: str) -> str:
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return escaped(text if len(text) <= _LONGEST else text[:_LONGEST] + "…")
 
 
 def refused(
@@ -74,7 +69,7 @@ def _parts(archive: str, problem: str, member: str | bytes | None, offset: int |
     if offset is not None:
         context.append(f"offset: {offset}")
     return {
-        "message": f"{': '.join(place)}: {_escaped(problem)}{where}",
+        "message": f"{': '.join(place)}: {escaped(problem)}{where}",
         "context": context,
         "objects": {"archive": archive, "member": None if member is None else shown(member), "offset": offset},
     }

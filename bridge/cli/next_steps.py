@@ -11,12 +11,11 @@ __all__ = ["STEPS", "STEPS_BY_EXIT", "next_step"]
 
 _AGAIN = "run it again"
 _CONFIGURED = "correct that file; BRIDGE_NO_CONFIG=1 reads no configuration"
-_POLICY = "docs/policy.md shows every key"
 _SERVER = "a file: check its path; an answer of a server: try another one, or report it to its operator"
 _URL = "a URL has a scheme, a host and a path: https://HOST/PATH"
 
 STEPS = {
-    "acceptance-file": "docs/audit.md shows such a file; `bridge audit --baseline FILE` writes one",
+    "acceptance-file": "`bridge audit --baseline FILE` writes such a file",
     "advisory-answer": "try again later, or name other advisories: --vulnerabilities URL, FILE or DIR",
     "attestation-invalid": "do not use the file before its publisher has explained this",
     "batch-file": "check the path; each line is one JSON object (`bridge resolve --help`)",
@@ -57,17 +56,17 @@ STEPS = {
     "path-exists": "choose another directory, or remove that one",
     "path-special": "choose another name for the file",
     "pip-configuration": "`pip config list` shows where it is set; BRIDGE_NO_CONFIG=1 does not read it",
-    "policy": "each finding names its rule; docs/policy.md says how to allow an exception",
-    "policy-file": _POLICY,
+    "policy": "each finding names its rule: choose another package, or change that rule",
+    "policy-file": "check the path; the policy is [tool.bridge.policy] in a pyproject.toml, the whole file elsewhere",
     "prefix-too-long": "choose a shorter path for the environment",
     "prefix-unreadable": "see who may read it: ls -ld DIR",
-    "project-file": "correct that file; docs/command-line.md names the keys of [tool.bridge]",
+    "project-file": "correct that file; `bridge config schema --project` has the keys of [tool.bridge]",
     "project-name": "a name has letters, digits, `.`, `_` and `-`",
     "record-hash": "bridge cache --verify finds damaged archives, and --prune removes them",
     "recording": "check the path; `bridge resolve --record FILE` writes a recording",
     "report-folder": "make that directory first: mkdir -p DIR",
     "repodata-invalid": "try again, or name another channel with -c; its owner can write the index again",
-    "requirement-file": "check the path and the line; docs/requirement-files.md has every format",
+    "requirement-file": "check the path, and whether the file's own tool accepts it",
     "requirement-invalid": "--drop-dependency PROJECT leaves the requirement out of the converted package",
     "requirement-untranslatable": "--dependency-rename, --drop-dependency and --add-dependency replace the requirement",
     "reserved-path": "such a package damages environments: report it to its authors, or choose another version",
@@ -75,7 +74,7 @@ STEPS = {
     "staged-mismatch": "another program or the disk changed the files meanwhile: run it again",
     "transaction-id-invalid": "unset BRIDGE_TXN_ID",
     "truncated": "run it again: what was downloaded already is kept",
-    "trusted-root": "docs/policy.md says where a trust root comes from",
+    "trusted-root": "check the file that `trusted-root` names; without that key the trust root of the library applies",
     "unknown-extra": "leave the extra out, or choose a version that has it",
     "unknown-package": "name more channels with -c; in a pattern, `*` stands for any text",
     "url-invalid": _URL,
@@ -88,7 +87,7 @@ STEPS = {
 
 STEPS_BY_EXIT = {
     2: "bridge COMMAND --help shows what it takes",
-    3: "choose another version or build, or report it to its publisher (docs/archives.md says what is refused)",
+    3: "choose another version or build, or report it to its publisher",
     5: "it differs from what was announced: try again; if it happens again, report it to its publisher",
     7: "check that the disk has free space and is writable",
     10: "check the URL, the network and the proxy settings",

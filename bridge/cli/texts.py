@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import urlsplit
 
 from bridge.cli.tables import width_of
+from bridge.errors import escaped
 from bridge.secrets import masked
 
 __all__ = ["aligned", "coloured", "counted", "few", "has_markup", "printable", "safe", "short", "size"]
@@ -34,11 +35,8 @@ def counted(count: int, noun: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Escape control characters and direction characters in foreign text, and mask secrets."""
-    text = masked(text)
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
+    """Return foreign text as one line: line breaks, control and direction characters escaped, secrets masked."""
+    return escaped(masked(text))
 
 
 def safe(text: str) -> str:

@@ -18,7 +18,7 @@ from bridge.paths import META, NO_CHANNEL
 from bridge.prefix.chosen import of_installation
 from bridge.prefix.history import requested_specs
 from bridge.prefix.revisions import identity_of, parse_revisions, state_after
-from bridge.requirements.algebra import marker_holds
+from bridge.requirements.algebra import marker_holds, split_binding
 from bridge.sdists.location import pinned, source_of
 from bridge.secrets import masked, public
 from converters.deferred import regex
@@ -304,7 +304,7 @@ def _ended(previous: bytes) -> bytes:
 
 
 def _history_spec(record: Record, text: str) -> str:
-    bare = text.strip().removeprefix("conda:").removeprefix("pypi:").split(";", maxsplit=1)[0].strip()
+    bare = split_binding(text.strip())[1].split(";", maxsplit=1)[0].strip()
     is_plain = record.name == re.split(r"[^\w.-]", bare, maxsplit=1)[0] and _SPEC.match(bare) and "===" not in bare
     return bare if is_plain and "@" not in bare and "[" not in bare else record.name
 

@@ -14,7 +14,7 @@ from bridge.lock.targets import assumed
 from bridge.model import Distribution, Installed, PrefixState, Resolved
 from bridge.prefix.claims import unmanaged
 from bridge.prefix.entries import paths_of
-from bridge.requirements.algebra import parse_pypi
+from bridge.requirements.algebra import parse_pypi, split_binding
 from bridge.requirements.displaced import displaced
 from bridge.requirements.locked import Locked, LockedEnvironment, LockedSource, LockedWheel, SourceKind
 from bridge.sdists.location import EDITABLE
@@ -91,7 +91,7 @@ def _extras(installed: Installed) -> tuple[str, ...]:
     extras: dict[str, None] = {}
     for text in installed.requested if installed.record.ecosystem == "wheel" else ():
         with suppress(UsageError):
-            extras |= dict.fromkeys(parse_pypi(text.strip().removeprefix("pypi:")).extras)
+            extras |= dict.fromkeys(parse_pypi(split_binding(text.strip())[1]).extras)
     return tuple(sorted(extras))
 
 
@@ -163,7 +163,7 @@ def asked_for(state: PrefixState) -> tuple[list[str], list[str]]:
 
 def _plain(text: str, record: Record) -> str:
     """Return a request without the prefix of its ecosystem; one by URL or path with the project's name."""
-    bare = text.strip().removeprefix("conda:").removeprefix("pypi:").strip()
+    bare = split_binding(text.strip())[1]
     if record.ecosystem == "wheel" and bare.startswith(("./", "../", "/", "~", "file:", "http:", "https:", "git+")):
         name = record.pypi_names[0] if record.pypi_names else record.name
         return f"{name} @ {record.url}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from bridge.requirements.algebra import Requirement, conda_version
+from bridge.requirements.algebra import Requirement, conda_version, split_binding
 from converters.target import Target
 
 __all__ = ["assumed", "lock_target"]
@@ -53,7 +53,7 @@ def _raise_to(named: dict[str, tuple[str, str]], requirement: Requirement) -> No
     known, build = named.get(requirement.name, ("", "0"))
     if known and requirement.accepts(known):
         return
-    least = _LEAST.search(requirement.text.removeprefix("conda:").strip()[len(requirement.name) :].strip())
+    least = _LEAST.search(split_binding(requirement.text)[1][len(requirement.name) :].strip())
     if least is not None and conda_version(least[1]) is not None:
         named[requirement.name] = (least[1], build)
 

@@ -42,6 +42,7 @@ __all__ = [
     "pins",
     "python_specifier",
     "specifier_accepts",
+    "split_binding",
     "unnamed_requirement",
     "with_name",
 ]
@@ -98,6 +99,12 @@ def _without_secrets(text: str) -> str:
         return SECRETS.learn_all(text)
     except ValueError as error:
         raise UsageError("invalid-requirement", f"not a URL: {masked(text)}", context=(str(error),)) from error
+
+
+def split_binding(text: str) -> tuple[str, str]:
+    """Split a requirement into `conda:`, `pypi:` or nothing, which binds it to an ecosystem, and what follows."""
+    prefix = next((each for each in ("conda:", "pypi:") if text.startswith(each)), "")
+    return prefix, text[len(prefix) :].strip()
 
 
 @cache

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from bridge.requirements.algebra import split_binding
 from bridge.sdists.location import source_of
 
 __all__ = ["is_direct"]
@@ -20,7 +21,7 @@ def is_direct(url: str, requested: Iterable[str]) -> bool:
     if source_of(url) is not None:
         return True
     for text in requested:
-        bare = text.strip().removeprefix("pypi:").strip()
+        bare = split_binding(text.strip())[1]
         if bare.startswith(("./", "../", "/", "~", "file:", "http:", "https:")) or bare.endswith(".whl"):
             return True
         try:

@@ -15,7 +15,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from bridge.errors import BridgeError, NoSolutionError
 from bridge.model import IndexFile
-from bridge.requirements.algebra import Requirement
+from bridge.requirements.algebra import Requirement, split_binding
 from converters.deferred import regex
 from converters.projects import canonicalize_name
 
@@ -105,8 +105,8 @@ def _with_comma(text: str) -> Iterator[str]:
 def _with_version(text: str, name: str, names: Collection[str]) -> str:
     """Return the request for a version that was written as a part of a name that channels have; else nothing."""
     match = _OF_VERSION.fullmatch(name)
-    bound, whole = ("conda:", text.removeprefix("conda:")) if text.startswith("conda:") else ("", text)
-    if match is None or whole.strip().lower() != name or match[1] not in names:
+    bound, whole = split_binding(text)
+    if match is None or bound == "pypi:" or whole.lower() != name or match[1] not in names:
         return ""
     return f"{bound}{match[1]}={match[2]}"
 
@@ -137,13 +137,11 @@ def _distance(asked: str, name: str) -> tuple[object, ...]:
 
 def _renamed(requirement: Requirement, name: str) -> str:
     """Return the text of a request with another name."""
-    body = requirement.text
-    prefix = next((each for each in ("pypi:", "conda:") if body.startswith(each)), "")
-    match = re.match(r"(?:[^\s:]+::)?\s*([A-Za-z0-9][\w.-]*)", body[len(prefix) :])
+    prefix, rest = split_binding(requirement.text)
+    match = re.match(r"(?:[^\s:]+::)?\s*([A-Za-z0-9][\w.-]*)", rest)
     if match is None:
         return name
     start, end = match.span(1)
-    rest = body[len(prefix) :]
     return prefix + rest[:start] + name + rest[end:]
 
 
@@ -151,7 +149,7 @@ def _as_project(requirement: Requirement, files: Sequence[IndexFile]) -> str:
     """Return the hint to ask for a project in PEP 508 syntax instead of conda's."""
     project = files[0].project
     assert requirement.conda is not None
-    said = requirement.text.removeprefix("conda:").strip()
+    said = split_binding(requirement.text)[1]
     spec = said[len(requirement.conda.name) :].strip() if said.lower().startswith(requirement.conda.name) else ""
     clause = _pep440(spec, {file.version for file in files})
     bound = "pypi:" if not clause else ""

@@ -102,6 +102,15 @@ def test_a_message_names_no_command_or_option_that_is_not_there() -> None:
     assert unknown == []
 
 
+def test_a_message_names_no_page_that_an_installation_does_not_have() -> None:
+    pages = []
+    for path in sorted((ROOT / "bridge").rglob("*.py")):
+        source = path.read_text("utf-8")
+        texts = spoken(source) if ".md" in source else ()
+        pages += [f"{path.name}: {found}" for text in texts for found in re.findall(r"docs/[\w-]+\.md", text)]
+    assert pages == []
+
+
 def test_the_architecture_says_what_each_module_is_for() -> None:
     table = (ROOT / "docs" / "architecture.md").read_text("utf-8").split("## The wings")[1].split("\n## ")[0]
     named = {word.strip("`/").split("/")[-1] for word in re.findall(r"`[a-z_/]+`", table)}

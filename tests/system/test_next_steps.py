@@ -167,3 +167,9 @@ def test_an_empty_answer_says_so(bridge: Bridge) -> None:
     assert "no differences" in bridge("diff", "prefix", "prefix").err
     assert "no installed package matches 'zzz'" in bridge("list", "-p", "prefix", "zzz").err
     assert "\n" not in bridge("completion").err.split("hint:")[0].strip()
+
+
+def test_a_line_break_in_a_name_does_not_break_a_message(bridge: Bridge) -> None:
+    lines = bridge("list", "-p", "a\nb\u202ec").err.splitlines()
+    assert [line.partition(": ")[0] for line in lines] == ["error[not-an-environment]", "hint"]
+    assert r"a\nb\u202ec is not an environment" in lines[0]

@@ -56,7 +56,7 @@ def policy_of(session: Session) -> Policy:
         raise UsageError(
             "no-policy",
             "there is no policy to check against",
-            hint="name one with --policy FILE, or write bridge-policy.toml or [tool.bridge.policy]: see docs/policy.md",
+            hint="name one with --policy FILE, or write bridge-policy.toml or [tool.bridge.policy] in pyproject.toml",
         )
     return session.policy
 

@@ -113,7 +113,7 @@ class _Reader:
         raise UsageError(
             "policy-file",
             f"{self._path}: {self._prefix}{key}: {problem}",
-            hint="the keys of a policy are in docs/policy.md",
+            hint=f"the keys of a policy: {', '.join(_KEYS)}",
             objects={"file": str(self._path), "key": key},
         )
 

@@ -15,7 +15,7 @@ from packaging.markers import Marker
 
 from bridge.errors import UnsafeInputError, UsageError
 from bridge.fetch.urls import file_name, local_path
-from bridge.requirements.algebra import MAX_TEXT, Requirement, parse, parse_pypi, unnamed_requirement
+from bridge.requirements.algebra import MAX_TEXT, Requirement, parse, parse_pypi, split_binding, unnamed_requirement
 from bridge.sdists.location import ARCHIVES, SourceLocation, source_of
 from bridge.sdists.names import parse_sdist_name
 from bridge.secrets import masked
@@ -53,7 +53,7 @@ class _Parts:
 
     @classmethod
     def of(cls, text: str, *, is_editable: bool) -> _Parts:
-        body, marker = _split_marker(text.strip().removeprefix("pypi:").strip())
+        body, marker = _split_marker(split_binding(text.strip())[1])
         named = _NAMED.match(body)
         if named:
             name, location, extras = named["name"], named["location"].strip(), named["extras"] or ""

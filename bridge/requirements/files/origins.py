@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from bridge.errors import UnsafeInputError, UsageError
-from bridge.requirements.algebra import Requirement, parse_pypi
+from bridge.requirements.algebra import Requirement, parse_pypi, split_binding
 from bridge.requirements.files.local import direct_requirement
 from bridge.requirements.files.values import wrong
 
@@ -43,14 +43,13 @@ def sourced(requirement: Requirement, origin: Origin, path: Path, where: str) ->
     A project that is bound to one index is bound to wheels too: a conda package does not come from there.
     """
     if origin.index is not None:
-        body = requirement.text.removeprefix("pypi:")
-        return parse_pypi(f"pypi:{body}")
+        return parse_pypi(f"pypi:{split_binding(requirement.text)[1]}")
     url = _url(origin, path, where)
     if url is None:
         return requirement
     if requirement.url is not None:
         raise wrong(path, where, f"{requirement.name} has a URL already: {requirement.url}")
-    name = re.split(r"[\[<>=!~;@ ]", requirement.text.removeprefix("pypi:"), maxsplit=1)[0]
+    name = re.split(r"[\[<>=!~;@ ]", split_binding(requirement.text)[1], maxsplit=1)[0]
     extras = f"[{','.join(requirement.extras)}]" if requirement.extras else ""
     marker = f" ; {requirement.marker}" if requirement.marker is not None else ""
     text = f"{name}{extras} @ {url}{marker}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement as Pep508
 
-from bridge.requirements.algebra import MAX_TEXT, Requirement
+from bridge.requirements.algebra import MAX_TEXT, Requirement, split_binding
 from bridge.requirements.files import fields
 from bridge.requirements.files.constructs import Section, describes, honoured
 from bridge.requirements.files.values import wrong
@@ -116,7 +116,7 @@ class Project:
                 for extra in requirement.extras:
                     yield from self._extra(extra, condition, seen)
             elif marker:
-                bare = Pep508(requirement.text.removeprefix("pypi:"))
+                bare = Pep508(split_binding(requirement.text)[1])
                 bare.marker = None
                 yield fields.pypi(f"{bare} ; {condition}", self._path, here)
             else:
