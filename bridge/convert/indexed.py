@@ -39,8 +39,8 @@ class IndexedPackage(NamedTuple):
     """A record of the index. `text` is its JSON. A tuple, because an index has many of them.
 
     :param section: the keys of repodata under which it stands; `key`: its own.
-    :param projects: the PyPI projects of its purls; `requires`: the names in its `depends`, if it has projects. With
-        spaces between, because one text is read and written faster than a list.
+    :param projects: the PyPI projects of its purls; `requires`: the names in its `depends` and
+        `extra_depends`, if it has projects. With spaces between: one text is read and written faster than a list.
     """
 
     section: tuple[str, ...]
@@ -157,6 +157,7 @@ def indexed(entry: RepodataEntry) -> IndexedPackage:
         message = f"{filename}: its index.json cannot be written as JSON"
         raise UnsafeInputError("record-invalid", message, context=(str(error),)) from error
     projects = projects_of_purls(record.purls)
+    needs = (*record.requirements, *(text for _, texts in record.extra_requirements for text in texts))
     return IndexedPackage(
         section=place.section,
         key=place.key,
@@ -164,7 +165,7 @@ def indexed(entry: RepodataEntry) -> IndexedPackage:
         version=record.version,
         text=data,
         projects=" ".join(projects),
-        requires=" ".join(dict.fromkeys(map(name_of, record.requirements))) if projects else "",
+        requires=" ".join(dict.fromkeys(map(name_of, needs))) if projects else "",
     )
 
 

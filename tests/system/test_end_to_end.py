@@ -360,6 +360,26 @@ class TestBadInput:
         assert (ran.status, "error[prefix-exists]" in ran.err) == (4, True)
         assert (tmp_path / "env" / "mine.txt").read_text() == "mine"
 
+    def test_a_mount_point(self, tmp_path: Path) -> None:
+        create = f"{sys.executable} -m bridge create -p m -c host python"
+        script = f"mkdir m && mount -t tmpfs none m && {create}; exec {create.replace(' m ', ' m/env ')} --dry-run"
+        try:
+            ran = subprocess.run(
+                ["unshare", "-rm", "sh", "-c", script],
+                cwd=tmp_path,
+                env=clean_environment(),
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        except FileNotFoundError:
+            pytest.skip("there is no unshare(1) here")
+        if "unshare failed" in ran.stderr or "mount:" in ran.stderr:
+            pytest.skip("this machine lets nobody mount")
+        assert "error[prefix-mount]" in ran.stderr
+        assert "bridge create -p m/env python" in ran.stderr.replace(f"{tmp_path}/", "")
+        assert ran.returncode == 0, ran.stderr
+
     def test_what_is_to_lie_in_a_file(self, bridge: Bridge, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("mine")
         ran = bridge("create", "-p", "file/env", "-c", "http://127.0.0.1:9/channel", "python")

@@ -16,7 +16,7 @@ __all__ = ["check_changeable", "check_creatable"]
 
 
 def check_creatable(path: Path, words: str = "") -> None:
-    """Raise `OwnershipError` (`prefix-exists`) or `UsageError` (`prefix-parent`) where no environment can be made.
+    """Raise `OwnershipError` (`prefix-exists`, `prefix-mount`) or `UsageError` (`prefix-parent`) if none can be made.
 
     :param words: the requirements, for the command of a hint.
     """
@@ -27,6 +27,13 @@ def check_creatable(path: Path, words: str = "") -> None:
             hint=f"choose another path, or add to it with: {f'bridge install -p {quoted(path)} {words}'.rstrip()}"
             if (path / META).is_dir()
             else "choose another path or an empty directory",
+        )
+    if os.path.ismount(path):
+        below = f"bridge create -p {quoted(path / 'env')} {words}".rstrip()
+        raise OwnershipError(
+            "prefix-mount",
+            f"{path} is a mount point, and an environment appears by one rename, which cannot replace a mount point",
+            hint=f"make it in a directory below: {below}",
         )
     parent = next(each for each in path.parents if os.path.lexists(each))
     if not parent.is_dir():

@@ -323,8 +323,9 @@ class Loader:
             self._add_extra(wheels, bit, metadata, extra)
         return bool(fresh)
 
-    def _add_extra(self, owner: VariableId, bits: int, metadata: CoreMetadata, extra: Variable) -> None:
-        """Add the requirements of `project[extra]` for these candidates."""
+    def _add_extra(self, owner: VariableId, bits: int, metadata: CoreMetadata, extra: Variable) -> bool:
+        """Add the requirements of `project[extra]` for these candidates; return whether there are any."""
+        has_added = False
         pythons = self.space.catalog.pythons
         for requirement in self._requirements(metadata, metadata.name):
             if requirement.marker is None:
@@ -337,6 +338,8 @@ class Loader:
                 is_record = self.space.variables[owner].kind == "conda"
                 kind = DependsByMetadata if is_record else Depends
                 self.encoder.demand_pypi(terms, requirement, kind(requirement.text, owner, bits))
+                has_added = True
+        return has_added
 
     def _load_conda_extra(self, extra: Variable) -> bool:
         """Add an extra of a project that a decided record provides, from the wheel of the same version."""
@@ -358,8 +361,9 @@ class Loader:
         bits = sum(2 << place for place, record in enumerate(conda.records) if record.version == version)
         self._extras_read[extra.id, owner] = before | bits
         metadata = self.encoder.versions.of(extra.key, version)
-        if metadata is not None and extra.extra in metadata.provides_extra:
-            self._add_extra(owner, bits, metadata, extra)
+        if metadata is not None and (
+            self._add_extra(owner, bits, metadata, extra) or extra.extra in metadata.provides_extra
+        ):
             return True
         # If the wheel lacks the extra, exclude the records; if there is no wheel, allow them as a last resort.
         assumption = self.encoder.assumptions.new(liftable=True) if metadata is None else 0

@@ -22,7 +22,9 @@ def channel(folder: Path) -> Path:
     make_conda(folder, "demo", "1.0", depends=["other >=1,<2"])
     make_conda(folder, "other", "1.5")
     make_conda(folder, "native", "1.0", subdir="linux-64", noarch=None, depends=["python >=3"])
-    wheel = make_wheel(folder.parent / "wheels", "upper", "1.5", requires=["lower>=1"], extras=["more"])
+    wheel = make_wheel(
+        folder.parent / "wheels", "upper", "1.5", requires=["lower>=1", "further; extra == 'more'"], extras=["more"]
+    )
     convert_wheel(wheel, folder, names=NameMap.empty(), level=1)
     wheel = make_wheel(folder.parent / "wheels", "old", "1.0")
     convert_wheel(wheel, folder, names=NameMap.empty(), format="tar.bz2")
@@ -145,7 +147,7 @@ def test_the_name_map_has_what_converted_packages_provide_and_require(tmp_path: 
     for _ in range(2):
         write_names(write_index(folder), NameMap({"lower": ["lower"]}, "test"))
         assert json.loads((folder / "names.json").read_bytes()) == {
-            "lower": ["lower"], "old": ["old"], "upper": ["upper"],
+            "further": {"unconfirmed": ["further"]}, "lower": ["lower"], "old": ["old"], "upper": ["upper"],
         }  # fmt: skip
 
 

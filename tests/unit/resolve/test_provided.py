@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bridge.resolve import Options
@@ -137,6 +139,20 @@ def test_a_record_whose_wheel_lacks_the_extra_is_excluded() -> None:
         options=Options(only={"tool": "conda"}),
     )
     assert picks(world.solve(["python"], ["tool[x]"]))["tool"] == "conda 1.0"
+
+
+def test_an_extra_that_only_a_marker_names_is_an_extra_of_the_record() -> None:
+    """As for a wheel: METADATA without Provides-Extra."""
+    named = wheel("tool-1.0-py3-none-any.whl", "dep; extra == 'x'")
+    world = World(
+        records=(PYTHON, record("tool", "1.0", "python"), DEP),
+        wheels=(replace(named, metadata=replace(named.metadata, provides_extra=())),),
+    )
+    assert picks(world.solve(["tool"], ["tool[x]"])) == {
+        "python": "conda 3.12.4",
+        "tool": "conda 1.0",
+        "dep": "conda 1.0",
+    }
 
 
 def test_a_record_without_a_wheel_serves_for_an_extra_as_the_last_resort() -> None:
