@@ -21,7 +21,10 @@ def run() -> None:
     # A short run creates many lasting values and few cycles; collecting garbage as often as usual costs 10 %.
     gc.set_threshold(500_000, 20, 20)
     try:
-        from bridge.cli.streams import prepare  # noqa: PLC0415 - PYTHONPATH must come last before
+        from bridge.cli.late import postpone  # noqa: PLC0415 - PYTHONPATH must come last before
+
+        postpone()
+        from bridge.cli.streams import prepare  # noqa: PLC0415
 
         prepare()
         if sys.argv[1:] == ["--version"]:

@@ -29,7 +29,7 @@ MAX_TEXT = 4096  # characters of one requirement; real ones stay below 500
 @cache
 def conda_version(text: str) -> Version | None:
     """Parse a version in conda's order; `None` if rattler cannot read it."""
-    from rattler import Version  # noqa: PLC0415 - slow to import; most lists and no-ops compare no version
+    from rattler.version import Version  # noqa: PLC0415 - slow to import; most lists and no-ops compare no version
 
     try:
         with as_value_error():
@@ -144,7 +144,8 @@ def parse_conda(text: str) -> CondaSpec:
         raise UsageError("invalid-matchspec", f"a MatchSpec of {len(text)} characters is too long to be read")
     if _NAME.fullmatch(text):
         return CondaSpec(text=text, name=text)
-    from rattler import MatchSpec, VersionSpec  # noqa: PLC0415
+    from rattler.match_spec import MatchSpec  # noqa: PLC0415
+    from rattler.version import VersionSpec  # noqa: PLC0415
 
     try:
         with as_value_error():
@@ -178,7 +179,7 @@ def parse_conda(text: str) -> CondaSpec:
 
 def positional_text(text: str) -> str:
     """Return a MatchSpec that `parse_conda` reads in CEP 29's positional form (`numpy >=2`), which `depends` has."""
-    from rattler import MatchSpec  # noqa: PLC0415
+    from rattler.match_spec import MatchSpec  # noqa: PLC0415
 
     return str(MatchSpec(_readable(text)))
 
@@ -266,8 +267,9 @@ def _accepts_by_regex(regex: str, build: str) -> bool:
 
 def _regex_matches(regex: str, build: str) -> bool:
     """Return whether `regex` matches by rattler's engine. Raises `ValueError` if it cannot read either."""
-    from rattler import MatchSpec, PackageRecord  # noqa: PLC0415
+    from rattler.match_spec import MatchSpec  # noqa: PLC0415
     from rattler.package import BuildString  # noqa: PLC0415
+    from rattler.repo_data import PackageRecord  # noqa: PLC0415
 
     with as_value_error():
         record = PackageRecord(

@@ -94,6 +94,14 @@ def test_the_version_needs_no_parser_of_the_command_line() -> None:
     assert "click" not in done.stderr
 
 
+def test_a_solve_imports_parts_of_rattler(places: dict[str, str]) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "bridge", "resolve", "-c", places["CHANNEL"], "demo >=1"]
+    environment = clean_environment() | {"BRIDGE_CACHE_DIR": places["CACHE"], "PIP_CONFIG_FILE": "/dev/null"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert "rattler.match_spec" in done.stderr
+    assert "rattler.install" not in done.stderr
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_imports_only_what_it_needs(command: str, places: dict[str, str]) -> None:
     words = [places.get(word, word) for word in command.split()]

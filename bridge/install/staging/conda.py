@@ -11,7 +11,6 @@ from typing import Any, final
 
 from bridge import fs
 from bridge.archive.conda import CondaManifest
-from bridge.channels import _rattler
 from bridge.errors import UsageError
 from bridge.install.manifest import site_packages_after
 from bridge.install.provenance import HARD_LINK, conda_package, meta_path
@@ -73,11 +72,11 @@ class Unpacking:
     def begin(self, archives: Mapping[str, Path]) -> None:
         """Start unpacking checked archives: `Record.identity` → archive. Thread-safe."""
         fs.make_directories(self._directory)
-        job = self._pool.submit(_rattler.extract, {path: self._directory / name for name, path in archives.items()})
+        job = self._pool.submit(_extract, {path: self._directory / name for name, path in archives.items()})
         self._begun |= dict.fromkeys(archives, job)
 
     def finish(self, inputs: StageInputs) -> dict[str, Path]:
-        """Unpack the rest, and wait for all: `Record.identity` → directory. Raises as `_rattler.extract`."""
+        """Unpack the rest, and wait for all: `Record.identity` → directory. Raises as `_rattler_link.extract`."""
         wanted = [each.record.identity for each in packages_of(inputs)]
         left = {identity: inputs.archives[identity] for identity in wanted if identity not in self._begun}
         if left:
@@ -85,6 +84,12 @@ class Unpacking:
         for identity in wanted:
             self._begun[identity].result()
         return {identity: self._directory / identity for identity in wanted}
+
+
+def _extract(archives: Mapping[Path, Path]) -> None:
+    from bridge.channels import _rattler_link  # noqa: PLC0415 - 14 ms; bridge places most packages itself
+
+    _rattler_link.extract(archives)
 
 
 def link(
@@ -97,6 +102,8 @@ def link(
     resolved = packages_of(inputs)
     if not resolved:
         return
+    from bridge.channels import _rattler_link  # noqa: PLC0415 - as in `_extract`
+
     python, site = _live_python(inputs, resolved), site_packages_after(inputs.plan, inputs.state)
     together, single = _groups(inputs, resolved)
     for number, group in enumerate([together, *([each] for each in single)]):
@@ -107,7 +114,7 @@ def link(
         linked = scratch / f"linked-{number}"
         support = python if python is not None else _staged_python(inputs, staging, group)
         records = [each.record for each in group]
-        _rattler.link(
+        _rattler_link.link(
             records,
             unpacked,
             linked,

@@ -221,7 +221,8 @@ def system_python() -> str | None:
 PACK_AND_LINK = """
 import json, os, sys
 from pathlib import Path
-from bridge.channels import _rattler
+from bridge.channels import _rattler_link
+from bridge.channels._rattler import current_subdir
 from bridge.channels.host import HostChannel, Interpreter
 folder = Path(sys.argv[1])
 channel = HostChannel(folder / "cache")
@@ -229,8 +230,8 @@ records = [channel.records(name)[0] for name in ("python", "python_abi")]
 unpacked = {record.identity: folder / "unpacked" / record.identity for record in records}
 (folder / "unpacked").mkdir()
 (folder / "rattler").mkdir()
-_rattler.extract({channel.archive(record): unpacked[record.identity] for record in records})
-_rattler.link(records, unpacked, folder / "env", folder / "env", folder / "rattler", _rattler.current_subdir())
+_rattler_link.extract({channel.archive(record): unpacked[record.identity] for record in records})
+_rattler_link.link(records, unpacked, folder / "env", folder / "env", folder / "rattler", current_subdir())
 (again,) = HostChannel(folder / "again").records("python")
 layout = Interpreter.of_running()
 own = [str(path) for path in (layout.binary, layout.stdlib, *layout.libraries)]

@@ -139,7 +139,7 @@ def test_packages_lie_as_rattler_links_them(tmp_path: Path, prefix: str, monkeyp
     archives = [*packages(tmp_path), make_wheel(tmp_path, "pure", "1.0", files={"pure.py": b""})]
     task = machine.task(archives, requested={"thing": ("thing >=2",)})
     by_rattler = machine.stage("rattler", task)
-    monkeypatch.setattr("bridge.channels._rattler.link", lambda *_, **__: pytest.fail("rattler was asked"))
+    monkeypatch.setattr("bridge.channels._rattler_link.link", lambda *_, **__: pytest.fail("rattler was asked"))
     own = machine.stage("own", replace(task, unpacked=machine.unpacked(task)))
     for path in sorted(path for path in own if path.startswith("conda-meta/")):
         lines = [(tmp_path / name / path).read_text().splitlines() for name in ("own", "rattler")]
