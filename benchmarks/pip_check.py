@@ -17,6 +17,8 @@ A finding is
   - `renamed`: the record depends on a conda name whose records are not known to carry the project (`uv`);
   - `widened`: the newest build of that version allows the version that METADATA excludes (a patch, for it works);
   - `unstated`: no build of that version states it.
+The solution as an environment of stubs is then asked by `why` for the package of each finding: `told` counts the
+findings of conda whose requirement `why` quotes; it must count all.
 Solving only. Records whose version the frozen index lacks have no METADATA and can have no finding; they are counted.
 """
 
@@ -28,7 +30,7 @@ import math
 import os
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -37,6 +39,8 @@ from resolve_mixed import Frozen
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bridge.audit.queries import why
+from bridge.model import Distribution, Entry, Fingerprint, Installed, PrefixState, Resolution
 from bridge.requirements import algebra
 from bridge.requirements.names import name_of
 from bridge.resolve import Catalog, Options, SolveRequest, resolve
@@ -44,7 +48,7 @@ from bridge.resolve.candidates.halves import wholes
 from converters.metadata import CoreMetadata
 from converters.names import NameMap
 from converters.target import Target
-from tests.support.pip_check import Finding, findings, stubs
+from tests.support.pip_check import Finding, Stub, findings, stubs
 
 MUST_BE_NONE = ("wheel", "half", "corrected")
 
@@ -87,6 +91,41 @@ def metadata_of(port: Frozen) -> Callable[[str, Version], CoreMetadata | None]:
     return of
 
 
+def environment(found: Resolution, present: Mapping[str, Stub]) -> PrefixState:
+    """Return a solution as what `create` leaves of packages that contain only dist-infos."""
+    distributions: dict[str, Distribution] = {}
+    entries: dict[str, list[Entry]] = defaultdict(list)
+    for project, stub in present.items():
+        version = str(stub.version or stub.record.version)
+        made = Distribution(
+            path=f"site/{project}.dist-info", name=project, version=version, requires_dist=stub.requires
+        )
+        distributions[project] = made
+        entries[stub.record.name].append(Entry(path=f"{made.path}/METADATA", fingerprint=Fingerprint(kind="file")))
+    installed = [
+        Installed(
+            record=each.record,
+            meta_path=f"conda-meta/{each.record.name}.json",
+            entries=entries[each.record.name],
+            requested=each.requested,
+        )
+        for each in found.packages
+    ]
+    return PrefixState(
+        prefix=Path("stubs"),
+        installed=tuple(installed),
+        distributions=tuple(distributions.values()),
+        python=found.target.python,
+        site_packages="site",
+    )
+
+
+def is_told(finding: Finding, state: PrefixState, target: Target, names: NameMap) -> bool:
+    """Return whether `why` says of the finding's package that it lacks this requirement."""
+    reasons = why(state, target, names, finding.stub.record.name).packages
+    return any(f"`{finding.requirement}`" in sentence for reason in reasons for sentence in reason.left_out)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shared", type=Path)
@@ -124,6 +163,8 @@ def main() -> None:
             kind = reason(finding, port) if kind == "conda" else kind
             kind = kind if kind in MUST_BE_NONE or kind == "named" else f"conda, {kind}"
             counts[kind] += 1
+            if kind not in MUST_BE_NONE:
+                counts["told"] += is_told(finding, environment(found, present), found.target, catalog.names)
             state = "is missing" if finding.found is None else f"is {finding.found}"
             record = finding.stub.record
             examples[kind][f"{record.name} {record.version} requires {finding.requirement}: {state}"] += 1

@@ -22,6 +22,15 @@ from tests.support.pip_check import findings, stubs
 
 EACH = 24  # of the frozen requests; benchmarks/pip_check.py takes all
 NEEDS = ("leaf>=1", "writer>=1", "reader")
+ODD = {  # what METADATA of `odd` requires and what `why` says: each a kind of `benchmarks/pip_check.py`
+    "leaf<1": "but leaf 1.0 of conda:leaf-1.0-0 is installed: the conda record of odd allows that: `leaf >=1,<2`",
+    "loose>=2": "but loose 1.0 of conda:loose-1.0-0 is installed: the conda record of odd allows that: `loose`",
+    "tool": (
+        "but that is not installed: the conda record of odd requires the conda package `tool >=1`, not known as that"
+        " project"
+    ),
+    "vendored==12.8": "but that is not installed: the conda record of odd leaves it out",
+}
 SITE = "site-packages"
 
 
@@ -37,10 +46,10 @@ def stub(channel: Path, name: str, version: str, project: str, *requires: str, d
 @pytest.mark.parametrize("words", [("-r", "requirements.txt"), ("pypi:user",), ("pypi:user", "geo-base", "odd")])
 def test_a_created_environment_passes_pip_check(tmp_path: Path, words: tuple[str, ...]) -> None:
     channel = tmp_path / "channel"
-    for leaf in ("leaf", "writer", "reader"):
+    for leaf in ("leaf", "writer", "reader", "loose"):
         stub(channel, leaf, "1.0", leaf)
     stub(channel, "geo-base", "1.1", "geo", *NEEDS, depends=("leaf",))
-    stub(channel, "odd", "1.0", "odd", "leaf<1", "tool", depends=("leaf >=1", "tool >=1"))
+    stub(channel, "odd", "1.0", "odd", *ODD, depends=("leaf >=1,<2", "tool >=1", "loose"))
     make_conda(channel, "tool", "1.0", files={})
     make_conda(channel, "geo", "1.1", noarch="generic", depends=["geo-base 1.1 0", "writer", "reader"], files={})
     make_repodata(channel)
@@ -65,9 +74,12 @@ def test_a_created_environment_passes_pip_check(tmp_path: Path, words: tuple[str
             "METADATA requires `writer>=1`, but that is not installed: the conda record of geo-base leaves it out"
             in said.out
         )
+        assert all(need in checked.stdout for need in ("odd 1.0 has requirement leaf<1", "requires vendored"))
+        told = [f"METADATA requires `{need}`, {what}" for need, what in ODD.items()]
+        (odd,) = bridge("why", "odd", "-p", prefix, "--json").document["packages"]
+        assert odd["left_out"] == told
         said = bridge("why", "odd", "-p", prefix)
-        assert "leaf 1.0 of conda:leaf-1.0-0 is installed: the conda record of odd allows that: `leaf >=1`" in said.out
-        assert "that is not installed: the conda record of odd requires the conda package `tool >=1`, not" in said.out
+        assert all(sentence in said.out for sentence in told)
     else:
         assert checked.stdout == "No broken requirements found.\n", checked.stdout + checked.stderr
 
