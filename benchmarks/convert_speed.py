@@ -3,11 +3,11 @@
     python benchmarks/convert_speed.py WHEEL… --peer PATH/TO/whl2conda [--against PYTHON] [--repeat 3]
         [--compression LEVEL|best] [--json]
 
-PYTHON is an interpreter that has the earlier bridge. All are run as commands, one after the other, on the same wheel, so
-that each pair meets the same noise; the median of the repeats counts. Start-up of the interpreters is in the figures. The
-peer's packages are not what bridge's are (its RECORD is stale, markers are gone), so its time is for less work. Bars: at
-the default level not slower and not larger, against the peer, than the earlier bridge; at `best` <= 1.0x the peer's size
-and not slower than the peer.
+PYTHON is an interpreter that has the earlier bridge. All are run as commands, one after the other, on the same wheel,
+so that each pair meets the same noise; the median of the repeats counts. Start-up of the interpreters is in the
+figures. The peer's packages are not what bridge's are (its RECORD is stale, markers are gone), so its time is for
+less work. Bars: at the default level not slower and not larger, against the peer, than the earlier bridge; at `best`
+<= 1.0x the peer's size and not slower than the peer.
 """
 
 from __future__ import annotations

@@ -295,10 +295,8 @@ class Renderer:
     def conversion(self, conversion: Conversion) -> None:
         """The written packages, and a summary for several wheels."""
         for done in conversion.done:
-            for converted in done.packages:
-                self._out.print(f"{safe(str(converted.path))}")
-            for wheel in done.wheels:
-                self._out.print(f"{safe(wheel.entry.stem)} {safe(str(wheel.entry.record['url']))}")
+            self.lines(str(converted.path) for converted in done.packages)
+            self.lines(f"{wheel.entry.stem} {wheel.entry.record['url']}" for wheel in done.wheels)
             for note in dict.fromkeys(done.remarks) if self._verbose else ():
                 if not note.is_warning:
                     self.note(f"{done.name}: {note.text}")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bridge.requirements import algebra
     from bridge.requirements.wanted import Wanted
     from bridge.resolve import Catalog, Options, Standing
+    from bridge.resolve.build_requirements import BuildRequirements
     from bridge.resolve.channel_wheels import IndexWithChannels
     from bridge.resolve.installed import InstalledCandidates
     from bridge.resolve.locked_records import LockedRecords
@@ -38,8 +39,10 @@ if TYPE_CHECKING:
 __all__ = ["Session"]
 
 
-def _nothing() -> None:
-    """Check nothing: only a signal ends the runs of the command line."""
+def _solver(index: Index, settings: Settings) -> BuildRequirements:
+    from bridge.resolve.build_requirements import BuildRequirements  # few runs build anything
+
+    return BuildRequirements(index, settings)
 
 
 class Session:
@@ -65,7 +68,7 @@ class Session:
         self.log = RequestLog()
         self.watcher: Watcher | None = None
         self.confirm: Callable[[Plan], None] = lambda plan: None  # noqa: ARG005 - of `RunPort`
-        self.check = check or _nothing
+        self.check = check or (lambda: None)  # a signal ends the runs of the command line
         self.warnings: list[str] = []
         self.tell = tell or self.warnings.append
         self._opened: list[Channels] = []
@@ -89,7 +92,6 @@ class Session:
     @cached_property
     def index(self) -> Index:
         from bridge.index import Index
-        from bridge.resolve.build_requirements import BuildRequirements
 
         settings = self.settings
         return Index(
@@ -100,7 +102,7 @@ class Session:
             of_projects=settings.project_indexes,
             locked=self._locked,
             tell=self.tell,
-            solver=BuildRequirements,
+            solver=_solver,
             policy=self.policy,
         )
 
@@ -237,19 +239,17 @@ class Session:
         """The index, if this run has made it."""
         return self.index if "index" in self.__dict__ else None
 
-    @property
-    def _has_index(self) -> bool:
-        return self.settings.has_indexes or bool(self._locked)
-
     def named(self, requirements: Sequence[algebra.Requirement]) -> tuple[algebra.Requirement, ...]:
         """The requirements, with the names of those that only the source code at their URL tells; it may be built.
 
         Raises what `Index.project_of_url` raises, and `UnsafeInputError` (`policy`).
         """
         from bridge.requirements.algebra import with_name
-        from bridge.resolve.ruling import refuse_urls
 
-        refuse_urls(requirements, self.policy)
+        if self.policy is not None:
+            from bridge.resolve.ruling import refuse_urls
+
+            refuse_urls(requirements, self.policy)
         return tuple(
             each if each.name else with_name(each, self.index.project_of_url(each.url or "")) for each in requirements
         )
@@ -284,7 +284,8 @@ class Session:
 
         offered = offered or InstalledCandidates()
         has_wheels = offered.has_wheels and not offered.is_known_only
-        index: IndexPort | None = self.index if self._has_index or has_wheels or has_urls else None
+        has_indexes = self.settings.has_indexes or bool(self._locked)
+        index: IndexPort | None = self.index if has_indexes or has_wheels or has_urls else None
         records: RecordPort = channels
         if self.records is not None and self.records.by_name:
             from bridge.resolve.locked_records import RecordsWithLocked

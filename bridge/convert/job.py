@@ -214,7 +214,7 @@ class Converter:
         self.task = task
         self._session = session
         self._others: dict[str, RunPort] = {}
-        self._names = session.names(session.channel_urls()).extended(task.rows).with_rules(task.rules)
+        self._names = session.names(session.local_channel_urls()).extended(task.rows).with_rules(task.rules)
         self._lookup = _metadata_lookup(session)
         options = (task.archive_format, str(task.level), self._names.digest(), *task.platforms)
         self._demands: Demands | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
@@ -40,7 +39,7 @@ def kept_memory() -> Iterator[None]:
     and asks for zeroed pages for the next one: an eighth of the time of a conversion.
     """
     text = os.environ.get("MALLOC_TRIM_THRESHOLD_", "")
-    set_option = getattr(ctypes.CDLL(None), "mallopt", None) if text.isdigit() and os.name == "posix" else None
+    set_option = _mallopt() if text.isdigit() and os.name == "posix" else None
     if set_option is None:
         yield
         return
@@ -51,6 +50,12 @@ def kept_memory() -> Iterator[None]:
     finally:
         set_option(_MAP, _FIRST_MAPPED)
         set_option(_TRIM, min(int(text), _KEPT))
+
+
+def _mallopt() -> Callable[[int, int], int] | None:
+    import ctypes  # noqa: PLC0415 - only Dask's workers need it
+
+    return getattr(ctypes.CDLL(None), "mallopt", None)
 
 
 @contextmanager

@@ -165,10 +165,10 @@ def refuse_license(file: IndexFile, license_name: str | None, policy: Policy) ->
         raise policy.refusal([breach])
 
 
-def refuse_urls(requirements: Iterable[Requirement], policy: Policy | None) -> None:
+def refuse_urls(requirements: Iterable[Requirement], policy: Policy) -> None:
     """The same for requirements with a URL. Raises `UnsafeInputError` (`policy`)."""
-    for each in requirements if policy is not None else ():
-        if each.url and policy is not None:
+    for each in requirements:
+        if each.url:
             refuse_url(each.name, each.url, policy)
 
 

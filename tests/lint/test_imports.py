@@ -45,6 +45,7 @@ LATE = {
     ("bridge/audit/report/sbom", "bridge.audit.report.cyclonedx_bill"): "of the extra `sbom`",
     ("bridge/audit/report/sbom", "bridge.audit.report.spdx_bill"): "of the extra `sbom`",
     ("bridge/convert/workers", "distributed"): "of the extra `dask`",
+    ("bridge/convert/workers", "ctypes"): "only the workers of a cluster change their allocator",
     ("bridge/sdists/confine/driver", "installer"): "found on the path that the sandbox is given",
     ("bridge/sdists/confine/driver", "build"): "found on the path that the sandbox is given",
     ("bridge/sdists/confine/child", "bridge.sdists.confine.driver"): "a probe of the sandbox runs without it",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.builders import install_record, make_conda, make_repodata
+from tests.support.builders import install_record, make_conda, make_repodata, make_wheel
 from tests.support.command_line import clean_environment
 
 HTTP = {"requests", "urllib3", "cachecontrol"}
@@ -31,7 +31,7 @@ LISTING = QUICK | {"packaging", "logging", "ctypes", "pickle", "concurrent"}
 EVERYTHING = HTTP | LAYOUT | CHANGING | BUILDING | FILES | SOLVING | ASKING | {"rattler", "packaging", "bridge.config"}
 
 # The words of a command line → what it does without. PREFIX and SETTLED are environments, CHANNEL a folder with one
-# package, which was asked for in SETTLED before.
+# package, which was asked for in SETTLED before, and WHEEL a wheel.
 COMMANDS = {
     "--version": EVERYTHING,
     "--help": EVERYTHING,
@@ -51,6 +51,8 @@ COMMANDS = {
     "resolve -c CHANNEL demo --json": HTTP | LAYOUT | CHANGING | BUILDING | FILES,
     "install -p SETTLED -c CHANNEL demo --json": HTTP | LAYOUT | STAGING | BUILDING | FILES,
     "install -p PREFIX -c CHANNEL demo --dry-run --json": HTTP | LAYOUT | STAGING | BUILDING | FILES,
+    "convert WHEEL -o OUTPUT": HTTP | LAYOUT | (CHANGING - {"bridge.archive.wheels"}) | BUILDING
+        | {"resolvelib", "bridge.resolve", "rattler", "ctypes", "yaml", "packaging.pylock"},
     "remove -p PREFIX demo --dry-run --json": HTTP | LAYOUT | STAGING | BUILDING | FILES,
 }  # fmt: skip
 _RUN = """
@@ -70,7 +72,9 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     make_repodata(folder / "channel")
     install_record(folder / "prefix", "demo", "1.0")
     install_record(folder / "settled", "demo", "1.0", requested_specs=["demo"])
-    return {name: str(folder / name.lower()) for name in ("PREFIX", "SETTLED", "CHANNEL", "CACHE")}
+    wheel = make_wheel(folder, "demo", "1.0")
+    named = {name: str(folder / name.lower()) for name in ("PREFIX", "SETTLED", "CHANNEL", "CACHE", "OUTPUT")}
+    return named | {"WHEEL": str(wheel)}
 
 
 def test_what_pythonpath_hides_is_told_and_not_imported(places: dict[str, str], tmp_path: Path) -> None:

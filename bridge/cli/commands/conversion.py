@@ -18,6 +18,7 @@ from bridge.cli.options import Words
 from bridge.cli.session import Session
 from bridge.convert import wheel as conversions
 from bridge.convert.job import Conversion, ConversionTask, Converter, Job, JobResult, perform, perform_all
+from bridge.convert.workers import executor
 from bridge.errors import BridgeError, FaultError, UsageError
 from bridge.model import IndexFile, Resolution
 from bridge.requirements import algebra
@@ -114,6 +115,8 @@ def convert(
     """
     started = time.perf_counter()
     output, request = output.absolute(), inputs.request
+    if session.settings.has_channels:
+        session.channel_urls()  # refuses an invalid one
     task = ConversionTask(
         opens=Session,
         settings=session.settings,
@@ -125,14 +128,14 @@ def convert(
         rules=rules or DependencyRules(),
         is_alone=workers.is_here,
     )
-    with tempfile.TemporaryDirectory() as scratch:
+    with ExitStack() as opened:
         if with_deps:
             jobs, rows = _closures(request, session, platforms, task.rules)
             task = replace(task, rows=rows)
             unbuilt: list[JobResult] = []
         else:
             jobs, unbuilt = _jobs(request, session)
-        built, failed = _build(inputs.projects, Path(scratch), session) if inputs.projects else ([], [])
+        built, failed = _build(inputs.projects, opened, session) if inputs.projects else ([], [])
         unbuilt += failed
         jobs = list({job.text: job for job in [*jobs, *built]}.values())
         done_by_text = {done.text: done for done in run_jobs(jobs, task, session, workers)}
@@ -143,7 +146,7 @@ def convert(
 
         index = channel_index.write_index(output, [wheel.entry for wheel in conversion.wheels], jobs=workers.readers)
         channel_index.write_names(
-            index, session.names(session.channel_urls()).extended(task.rows).with_rules(task.rules)
+            index, session.names(session.local_channel_urls()).extended(task.rows).with_rules(task.rules)
         )
         bad = (JobResult(text=str(path), error=error) for path, error in index.failures.items())
         conversion = replace(conversion, done=(*done, *bad))
@@ -162,11 +165,12 @@ def _readable(texts: Sequence[str]) -> tuple[list[str], tuple[JobResult, ...]]:
     return good, tuple(bad)
 
 
-def _build(projects: Sequence[Path], scratch: Path, session: Session) -> tuple[list[Job], list[JobResult]]:
-    """Build a wheel of each project; returns jobs, and results for builds that failed."""
+def _build(projects: Sequence[Path], opened: ExitStack, session: Session) -> tuple[list[Job], list[JobResult]]:
+    """Build a wheel of each project, kept while `opened` is; returns jobs, and results for builds that failed."""
     from bridge.sdists.build import build_project
     from bridge.sdists.static import read_static
 
+    scratch = Path(opened.enter_context(tempfile.TemporaryDirectory()))
     jobs, failed = [], []
     for number, folder in enumerate(projects):
         work = scratch / str(number)
@@ -225,8 +229,6 @@ def _attempted(jobs: Sequence[Job], task: ConversionTask, session: Session, work
         return
     from concurrent.futures import BrokenExecutor, as_completed
 
-    from bridge.convert.workers import executor
-
     lost: list[Job] = []
     with executor(workers.jobs, workers.dask) as pool:
         waiting = _batches(jobs)
@@ -258,8 +260,6 @@ def _batches(jobs: Sequence[Job]) -> list[list[Job]]:
 def _alone(job: Job, task: ConversionTask) -> Iterator[JobResult]:
     """Repeat a job of a broken pool in a pool of its own, which identifies the job that breaks it."""
     from concurrent.futures import BrokenExecutor
-
-    from bridge.convert.workers import executor
 
     with executor(2) as pool:
         try:

@@ -87,7 +87,7 @@ def mirror(request: Request, wanted: Mirror, session: Session, workers: Workers)
         index = channel_index.write_index(
             wanted.output, entries, without=_stale(jobs, wanted, done), jobs=workers.readers
         )
-        channel_index.write_names(index, session.names(session.channel_urls()).with_rules(wanted.rules))
+        channel_index.write_names(index, session.names(session.local_channel_urls()).with_rules(wanted.rules))
         done += [JobResult(text=str(path), error=error) for path, error in index.failures.items()]
     return Mirrored(
         conversion=Conversion(done=tuple(done), seconds=time.perf_counter() - started),

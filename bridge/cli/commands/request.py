@@ -84,11 +84,15 @@ class Request:
     def locked(self) -> dict[str, tuple[IndexFile, ...]]:
         return {project: files for file in self.files for project, files in file.files.items()}
 
-    def locked_records(self, host: str | None) -> LockedRecords:
+    def locked_records(self, host: str | None) -> LockedRecords | None:
         """The conda packages of locks; of nothing else than locks with a python, they are all that may be chosen.
+
+        `None`: no file is a lock or lists packages.
 
         :param host: the URL of the built-in channel's folder, which packs its packages itself.
         """
+        if not any(file.records or file.lock for file in self.files):
+            return None
         from bridge.resolve.locked_records import LockedRecords
 
         records: dict[str, tuple[LockedConda, ...]] = {}

@@ -41,7 +41,7 @@ def test_large_blocks_are_reused_in_a_process_that_dask_started() -> None:
 def test_other_processes_are_left_alone(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", text)
     asked: list[object] = []
-    monkeypatch.setattr("bridge.convert.workers.ctypes.CDLL", asked.append)
+    monkeypatch.setattr("ctypes.CDLL", asked.append)
     with kept_memory():
         pass
     assert asked == []
