@@ -87,7 +87,7 @@ class Channels:
     @property
     def without_answer(self) -> tuple[str, ...]:
         """A message for each optional channel that did not answer."""
-        return tuple(f"{error.message}; the file's channel is left out" for error in self.unanswered.values())
+        return tuple(f"{error.message}; this channel is left out" for error in self.unanswered.values())
 
     def _add(self, places: Mapping[str, str]) -> None:
         """Add channels of the lowest priority."""

@@ -29,5 +29,5 @@ def open_session(
     """
     if request is None:
         return Session(settings, progress, tell=tell, check=check)
-    records = request.locked_records(settings.conda.names.host)
+    records = request.locked_records(settings)
     return Session(request.applied(settings), progress, request.locked, tell, records, check)

@@ -11,6 +11,7 @@ from bridge.config.cooldown import Cooldown
 from bridge.errors import NoSolutionError, UnsafeInputError
 from bridge.model import IndexFile, Resolution
 from bridge.requirements.algebra import CondaSpec, Requirement, marker_holds
+from bridge.requirements.files.local import unindexed_package
 from bridge.requirements.wanted import Wanted
 from bridge.secrets import masked
 from converters.deferred import regex, replace
@@ -56,7 +57,7 @@ def _bound(
     reach: Callable[[str, str], frozenset[str]],
     lists_wheels: Callable[[str, frozenset[str]], bool],
 ) -> Requirement:
-    if spec.url is not None:
+    if spec.url is not None and unindexed_package(requirement) is None:
         reach(spec.name, spec.url.rsplit("/", 2)[0])  # the package's record has to be read
     if spec.channel is None:
         return requirement

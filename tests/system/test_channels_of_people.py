@@ -188,3 +188,23 @@ def test_a_channel_that_was_added_is_told_though_it_does_not_answer(bridge: Brid
     ran = bridge("resolve", "-c", channel, "./nowhere::tool")
     assert ran.status == 10, ran.err
     assert "because a requirement names it" in ran.err
+
+
+def test_a_package_at_a_path_needs_no_channel(bridge: Bridge, tmp_path: Path) -> None:
+    """A download: no channel lists it, the default one does not answer, and the file may go afterwards."""
+    folder = tmp_path / "downloads"
+    make_conda(folder, "tool", "1.0", depends=["base"])
+    make_conda(folder, "base", "2.0")
+    make_conda(folder, "other", "1.0", subdir="win-64", noarch=None)
+    tool, base = (f"downloads/noarch/{name}.conda" for name in ("tool-1.0-0", "base-2.0-0"))
+    alone = bridge("create", "-p", "env", tool, "--offline")
+    assert (alone.status, "depends on `base`" in alone.err, "is left out" in alone.err) == (6, True, True)
+    assert "is for win-64" in bridge("create", "-p", "env", "downloads/win-64/other-1.0-0.conda").err
+    created = bridge("create", "-p", "env", tool, base, "--offline")
+    assert (created.status, "this channel is left out" in created.err) == (0, True), created.err
+    shutil.rmtree(folder)
+    make_conda(tmp_path / "private", "later", "1.0", depends=["tool"])
+    make_repodata(tmp_path / "private")
+    assert bridge("install", "-p", "env", "-c", tmp_path / "private", "later").status == 0
+    listed = bridge("list", "-p", "env", "--json").document["packages"]
+    assert {each["name"]: each["version"] for each in listed} == {"base": "2.0", "later": "1.0", "tool": "1.0"}

@@ -37,7 +37,7 @@ def test_a_file_s_channel_without_answer_is_left_out_beside_another(tmp_path: Pa
     ran = bridge("resolve", "-r", environment(tmp_path), "-c", near, "--platform", "linux-64", "--json")
     assert ran.status == 0, ran.err
     assert [package["name"] for package in ran.document["packages"]] == ["leaf"]
-    assert "the file's channel is left out" in ran.err
+    assert "this channel is left out" in ran.err
 
 
 def test_without_another_channel_it_is_an_error(tmp_path: Path) -> None:

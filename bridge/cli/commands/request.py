@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bridge.channels.machine import current_subdir
 from bridge.cli.habits.requirements import check_requirement
 from bridge.cli.options import Words
 from bridge.config import Settings
 from bridge.errors import UsageError
 from bridge.model import IndexFile
 from bridge.requirements import algebra
-from bridge.requirements.files.local import NO_LINK, direct_requirement
+from bridge.requirements.files.local import NO_LINK, direct_requirement, unindexed_package
 from bridge.requirements.files.values import FileRequirements
 from bridge.requirements.locked import LockedConda
 from bridge.requirements.metadata import requirements_of
@@ -84,18 +85,26 @@ class Request:
     def locked(self) -> dict[str, tuple[IndexFile, ...]]:
         return {project: files for file in self.files for project, files in file.files.items()}
 
-    def locked_records(self, host: str | None) -> LockedRecords | None:
-        """The conda packages of locks; of nothing else than locks with a python, they are all that may be chosen.
+    @property
+    def has_packages(self) -> bool:
+        """Whether it names conda packages by paths outside channels."""
+        return any(map(unindexed_package, self.requirements))
 
-        `None`: no file is a lock or lists packages.
+    def locked_records(self, settings: Settings) -> LockedRecords | None:
+        """The conda packages of paths and locks; those of nothing but locks with a python are all that may be chosen.
 
-        :param host: the URL of the built-in channel's folder, which packs its packages itself.
+        `None`: there are no such packages. Raises as `local_packages`.
         """
-        if not any(file.records or file.lock for file in self.files):
+        if not self.has_packages and not any(file.records or file.lock for file in self.files):
             return None
         from bridge.resolve.locked_records import LockedRecords
 
         records: dict[str, tuple[LockedConda, ...]] = {}
+        if self.has_packages:
+            from bridge.cli.commands.local_packages import local_packages
+
+            records = local_packages(self.requirements, settings.platform or current_subdir())
+        host = settings.conda.names.host  # the built-in channel packs its packages itself
         for each in (each for file in self.files for each in file.records if each.record.origin != host):
             records[each.name] = (*records.get(each.name, ()), each)
         versions = {
@@ -136,6 +145,8 @@ class Request:
         if channels:
             optional = tuple(channel for channel in named if channel not in given) if given else ()
             settings = replace(settings, channels=channels, has_channels=True, optional_channels=optional)
+        elif self.has_packages:  # they may need nothing else
+            settings = replace(settings, optional_channels=settings.channels)
         for file in self.files:
             settings = _with_file(settings, file)
         return _with_indexes(settings, self.files)
