@@ -21,13 +21,14 @@ __all__ = ["sign_packages"]
 _TOKEN = "SIGSTORE_IDENTITY_TOKEN"
 
 
-def sign_packages(packages: Iterable[Path], trust_config: Path | None) -> list[Path]:
+def sign_packages(packages: Iterable[Path], trust_config: Path | None, target_channel: str = "") -> list[Path]:
     """Sign each package for the identity of this process, and write the attestation beside it; return these files.
 
     The identity is that of `SIGSTORE_IDENTITY_TOKEN`, or of the CI that runs this process. Nobody is asked by a
     browser. Sigstore's servers get the identity and the hash of each package, which become public.
 
     :param trust_config: a file with the servers and the trust root of another Sigstore (its `ClientTrustConfig`).
+    :param target_channel: the URL of the channel for which the packages are signed; empty: the attestations name none.
 
     Raises `UsageError` (`attestation-library`, `trust-config`, `no-identity`), `NetworkError` (`signing-failed`).
     """
@@ -36,8 +37,8 @@ def sign_packages(packages: Iterable[Path], trust_config: Path | None) -> list[P
         signer: Any = None
         for path in packages:
             signer = signer or opened.enter_context(_signer(trust_config))
-            sha256 = digests(path)[0]
-            written.append(write_sidecar(path, [_attempted(lambda: _signed(signer, path.name, sha256))]))  # noqa: B023
+            statement = _statement(path.name, digests(path)[0], target_channel)
+            written.append(write_sidecar(path, [_attempted(lambda: _signed(signer, statement))]))  # noqa: B023
     return written
 
 
@@ -75,15 +76,21 @@ def _no_identity(problem: str) -> UsageError:
     return UsageError("no-identity", problem, hint=hint)
 
 
-def _signed(signer: Any, name: str, sha256: str) -> str:  # noqa: ANN401
-    statement = {
-        "_type": "https://in-toto.io/Statement/v1",
-        "subject": [{"name": name, "digest": {"sha256": sha256}}],
-        "predicateType": CONDA,
-        "predicate": None,
-    }
+def _statement(name: str, sha256: str, target_channel: str) -> bytes:
+    """Return the statement about a package (CEP 27)."""
+    return json.dumps(
+        {
+            "_type": "https://in-toto.io/Statement/v1",
+            "subject": [{"name": name, "digest": {"sha256": sha256}}],
+            "predicateType": CONDA,
+            "predicate": {"targetChannel": target_channel} if target_channel else None,
+        }
+    ).encode()
+
+
+def _signed(signer: Any, statement: bytes) -> str:  # noqa: ANN401
     dsse = import_module("sigstore.dsse")
-    return str(signer.sign_dsse(dsse.Statement(json.dumps(statement).encode())).to_json())
+    return str(signer.sign_dsse(dsse.Statement(statement)).to_json())
 
 
 def _attempted(sign: Callable[[], Any]) -> Any:  # noqa: ANN401

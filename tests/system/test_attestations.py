@@ -77,7 +77,7 @@ class World:
         assert not (self.folder / "env").exists()
         return ran.err
 
-    def refused_index(self, *words: str, environ: dict[str, str]) -> str:
+    def refused_index(self, *words: str, environ: dict[str, str] | None = None) -> str:
         ran = self.bridge("index", "channel", *words, environ=environ)
         assert ran.status == 2, ran.out + ran.err
         return ran.err
@@ -354,6 +354,23 @@ def test_a_channel_signs_its_packages(world: World) -> None:
     listed = {each["name"]: each for each in world.done("list", "-p", "env", "--json").document["packages"]}
     publisher = {"publisher": "GitHub", "repository": "acme/core", "workflow": "release.yml"}
     assert listed["plain"]["attestations"] == [publisher]
+
+
+def test_a_channel_signs_its_packages_for_the_channel_that_the_user_names(world: World) -> None:
+    world.rule('[attestations]\nplain = {repository = "acme/core"}')
+    assert "--target-channel needs --sign" in world.refused_index("--target-channel", "conda-forge")
+    for text in ("host", ""):
+        assert "error[invalid-channel]" in world.refused_index("--sign", "--target-channel", text)
+    with OwnServers(world.sigstore, "acme/core") as servers:
+        config = world.sigstore.write_config(world.folder / "trust.json", servers.url)
+        environ = {"SIGSTORE_IDENTITY_TOKEN": identity_token()}
+        target = ("--target-channel", "https://user:word@example.com/t/tk-1234/staging/")
+        ran = world.bridge("index", "channel", f"--sign={config}", *target, "--json", environ=environ)
+    assert ran.status == 0, ran.err
+    error = world.refused("create", "-p", "env", "plain", status=3)
+    assert "plain-1.0-0 is attested for https://example.com/staging, and comes from " in error
+    world.rule('[attestations]\nplain = {repository = "acme/core", channel = "https://example.com/staging"}')
+    world.done("create", "-p", "env", "plain")
 
 
 def test_an_attestation_of_other_bytes_is_not_advertised(world: World) -> None:

@@ -329,6 +329,7 @@ def test_names_that_nothing_confirms_are_told_once(convert: Bridge, tmp_path: Pa
         "ghost": {"unconfirmed": ["ghost"]},
         "pypi-libclang": ["libclang"],
         "pytorch": ["torch"],
+        "spook": {"unconfirmed": ["spook"]},
         "tool": ["tool"],
         "zebra": {"unconfirmed": ["zebra"]},
     }

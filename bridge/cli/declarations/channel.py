@@ -28,6 +28,8 @@ from converters.deferred import replace
 @click.option("--sign", "trust_config", metavar="[CONFIG]", is_flag=False, flag_value="", help="Sign packages without"
               " attestations by Sigstore, for the identity of the CI or of SIGSTORE_IDENTITY_TOKEN; CONFIG is the trust"
               " configuration of another Sigstore.")  # fmt: skip
+@click.option("--target-channel", metavar="NAME_OR_URL", help="With --sign: the channel that attestations name as"
+              " that of the packages.")  # fmt: skip
 @output
 def index(
     channel: str,
@@ -37,6 +39,7 @@ def index(
     dry_run: bool,
     jobs: int,
     trust_config: str | None,
+    target_channel: str | None,
     **options: object,
 ) -> None:
     """Make DIR a channel: write the repodata of the conda packages in its subdirs.
@@ -58,6 +61,7 @@ def index(
             jobs=jobs,
             signs=trust_config is not None,
             trust_config=trust_config or "",
+            target_channel=target_channel,
         )
     run.render.warn(channel_index.warnings)
     if run.settings.json:
