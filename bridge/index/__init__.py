@@ -23,6 +23,7 @@ from bridge.fetch.client import Client
 from bridge.fetch.memo import Memo
 from bridge.fetch.responses import Progress
 from bridge.fetch.urls import local_path
+from bridge.index.kept_metadata import KeptMetadata
 from bridge.index.listings import Listings
 from bridge.index.naming import normal
 from bridge.index.simple_api import (
@@ -48,8 +49,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Index"]
 
-# Prefix of kept METADATA: whether it was read from a wheel with a verified hash.
-_UNCONFIRMED, _CONFIRMED = b"?", b"!"
 _BROKEN_ZIP = (zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, KeyError)
 
 
@@ -87,6 +86,7 @@ class Index:
             client, urls, find_links, strategy=strategy, of_projects=of_projects, may_serve=self._may_serve
         )
         self._locked = dict(locked or {})
+        self._kept = KeptMetadata(client.metadata)
         self._files: Memo[str, tuple[IndexFile, ...]] = Memo(self._find, client)
         self._typed: Memo[tuple[str, str], IndexFile] = Memo(self._read_url, client)
         self._metadata: Memo[IndexFile, CoreMetadata] = Memo(self._read_metadata, client)
@@ -147,7 +147,7 @@ class Index:
     def prefetch_metadata(self, files: Iterable[IndexFile]) -> None:
         """Start to fetch the METADATA of wheels; `metadata` raises the errors."""
         for file in files:
-            if file.is_wheel and not (file.sha256 and self._client.metadata.has(file.sha256)):
+            if file.is_wheel and not self._kept.has(file):
                 self._metadata.begin(file)
 
     @cached_property
@@ -286,19 +286,19 @@ class Index:
         if not file.is_wheel:
             return self._sdist_metadata(file)
         named = parse_wheel_name(file.filename)
-        kept = self._client.metadata.get(file.sha256) if file.sha256 else None
-        if kept is not None and file.sha256:
+        kept = self._kept.get(file)
+        if kept is not None:
             try:
-                metadata = parse_metadata(kept[1:], file.filename)
+                metadata = parse_metadata(kept, file.filename)
                 check_name(named, metadata, file.filename)
             except UnsafeInputError:
-                self._client.metadata.drop(file.sha256)
+                self._kept.drop(file)
             else:
                 return metadata
         data = self._metadata_bytes(file)
         metadata = parse_metadata(data, file.filename)
         check_name(named, metadata, file.filename)
-        self._keep(file, data, _UNCONFIRMED)
+        self._kept.set(file, data, is_verified=False)
         return metadata
 
     def _sdist_metadata(self, file: IndexFile) -> CoreMetadata:
@@ -312,30 +312,21 @@ class Index:
     def _static_metadata(self, file: IndexFile) -> bytes | None:
         """Return the static METADATA of an sdist, and keep it: without it another machine may build another."""
         name = file.filename
-        kept = self._client.metadata.get(file.sha256) if file.sha256 else None
-        data = None if kept is None else kept[1:]
+        data = kept = self._kept.get(file)
         if data is None and file.has_metadata and not self._client.settings.offline:
             data = self._published_metadata(file)
         is_vouched = kept is None and file.metadata_sha256 is not None
         if data is None or not self._sdists.is_static(data, name, is_vouched=is_vouched):
             data = self._sdists.static_pkg_info(self._archive(file), name)
             if data is not None:
-                self._keep(file, data, _CONFIRMED)
+                self._kept.set(file, data, is_verified=True)
         return data
-
-    def _keep(self, file: IndexFile, data: bytes, mark: bytes) -> None:
-        """Keep METADATA for later runs, without the description, which a solver does not need."""
-        if file.sha256 and local_path(file.url) is None:
-            head = data[: data.find(b"\n\n") + 2] if b"\n\n" in data else data
-            is_same = parse_metadata(head, file.filename) == parse_metadata(data, file.filename)
-            self._client.metadata.set(file.sha256, mark + (head if is_same else data))
 
     def _confirm(self, file: IndexFile, path: Path) -> None:
         """Replace METADATA that was read without its hash by that of the verified wheel."""
-        kept = self._client.metadata.get(file.sha256) if file.sha256 else None
-        if kept is not None and kept.startswith(_UNCONFIRMED):
+        if self._kept.is_stated_only(file):
             with suppress(UnsafeInputError):  # reported when the wheel is opened
-                self._keep(file, _metadata_of(path, file.filename), _CONFIRMED)
+                self._kept.set(file, _metadata_of(path, file.filename), is_verified=True)
 
     def _metadata_bytes(self, file: IndexFile) -> bytes:
         local = local_path(file.url)

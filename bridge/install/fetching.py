@@ -48,6 +48,7 @@ from bridge.transaction.commit import Transaction
 from bridge.transaction.journal import now
 from converters.deferred import dataclass, replace
 from converters.metadata import CoreMetadata
+from converters.projects import canonicalize_name
 from converters.record import Record, conda_record
 from converters.target import Target
 from converters.translate import translate
@@ -220,18 +221,18 @@ def _checked_wheel(
 def _same_metadata(solved: Record, fetched: Record, target: Target, *, is_sdist: bool) -> None:
     """Raise `IntegrityError` (`metadata-mismatch`) if the wheel's metadata differs from what was solved with.
 
-    For an sdist, build and platform are known only once it is built, and the backend may spell the requirements of an
-    old PKG-INFO differently.
+    Another spelling is no difference: some indexes write METADATA anew. For an sdist, build and platform are known only
+    once it is built, and the backend may write out extras that an old PKG-INFO does not.
     """
     for field in ("version", "requires_python", "requirements", "extras", "build", "subdir"):
         expected, actual = getattr(solved, field), getattr(fetched, field)
-        if is_sdist and field in ("build", "subdir"):
+        if expected == actual or (is_sdist and field in ("build", "subdir")):
             continue
-        if is_sdist and field in ("requirements", "extras"):
+        if field in ("requirements", "extras"):
             expected, actual = _spelled(expected), _spelled(actual)
         if is_sdist and field == "requirements" and expected != actual:
             expected, actual = (_needs(each, target) for each in (solved, fetched))
-        if is_sdist and field == "requires_python":
+        if field == "requires_python":
             expected, actual = python_specifier(expected or ""), python_specifier(actual or "")
         if expected != actual:
             raise IntegrityError(
@@ -266,9 +267,12 @@ def _spelled(texts: Iterable[str]) -> set[str]:
     normal = set()
     for text in texts:
         try:
-            normal.add(str(Requirement(text)))
+            requirement = Requirement(text)
         except InvalidRequirement:
             normal.add(text)
+        else:
+            requirement.name = canonicalize_name(requirement.name)
+            normal.add(str(requirement))
     return normal
 
 

@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 
 from bridge.__main__ import run as _entry  # the console script must be importable
-from tests.support.builders import make_conda, make_repodata, make_wheel, tree_digest
+from tests.support.builders import make_conda, make_repodata, make_wheel, metadata_text, tree_digest
 from tests.support.command_line import Bridge, Ran, clean_environment
 from tests.support.sdists import make_sdist
 from tests.support.servers import IndexServer
@@ -424,6 +424,17 @@ class TestBadInput:
             ran = bridge("install", "-p", small, "liar", "--index-url", server.simple)
         assert (ran.status, "error[metadata-mismatch]" in ran.err) == (5, True), ran.err
         assert tree_digest(small) == before
+
+    @pytest.mark.slow
+    def test_metadata_that_the_index_spells_otherwise(self, bridge: Bridge, small: Path, tmp_path: Path) -> None:
+        wheel = make_wheel(tmp_path, "spelt", "1.0", requires_python=">=3.8,<4", requires=["cow (>=0)"])
+        served = metadata_text("spelt", "1.0", requires_python="<4, >=3.8", requires=["Cow>=0"])
+        with IndexServer() as server:
+            server.publish(wheel, make_wheel(tmp_path, "cow", "1.0"))
+            server.add(f"/files/{wheel.name}.metadata", served)
+            server.projects["spelt"].core_metadata = hashlib.sha256(served).hexdigest()
+            ran = bridge("install", "-p", small, "spelt", "--index-url", server.simple)
+        assert ran.status == 0, ran.err
 
     @pytest.mark.slow
     @pytest.mark.parametrize("fault", ["enospc", "eacces", "eio"])

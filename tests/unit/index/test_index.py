@@ -320,6 +320,22 @@ def test_what_a_verified_wheel_says_takes_the_place_of_what_was_read_before(
     assert Index(make_client(offline=True), ()).metadata(file).requires_dist == ("y>=2",)
 
 
+def test_what_one_index_states_does_not_serve_another(
+    make_client: MakeClient, server: IndexServer, tmp_path: Path
+) -> None:
+    """PEP 658 metadata is not covered by the wheel's hash, so it is believed for its own index alone."""
+    wheel = wheels_of(tmp_path)
+    server.publish(wheel)
+    with IndexServer() as other:
+        other.publish(wheel)
+        other.projects["x"].core_metadata = hashlib.sha256(metadata_text("x", "1.0")).hexdigest()
+        other.add(f"/files/{wheel.name}.metadata", metadata_text("x", "1.0"))
+        lying = Index(make_client(), (other.simple,))
+        assert lying.metadata(*lying.files("x")).requires_dist == ()
+    honest = Index(make_client(), (server.simple,))
+    assert honest.metadata(*honest.files("x")).requires_dist == ("y>=2",)
+
+
 @pytest.mark.parametrize("ranges", [True, False])
 def test_w59_metadata_that_contradicts_the_name(
     make_client: MakeClient, server: IndexServer, tmp_path: Path, ranges: bool
