@@ -92,7 +92,7 @@ def _owned(state: PrefixState, claims: Claims, observed: Observation) -> set[str
     owned |= {
         f"{each.path.rpartition('/')[0]}/easy-install.pth" for each in state.distributions if each.path.endswith(EGGS)
     }
-    owned |= {each.real for each in observed.noted.values() if each.real is not None}
+    owned |= {*observed.reals}
     owned |= {package.meta_path for package in state.installed}
     owned |= {defect.path for defect in state.defects}
     return owned

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from bridge import prefix as prefixes
 from bridge.audit.look import observe
-from bridge.audit.look.tree import Tree, read_tree
+from bridge.audit.look.tree import Walk, walking
 from bridge.fs.processes import processors
 from bridge.model import PrefixState
 from bridge.prefix.claims import Claims
@@ -31,22 +31,15 @@ class RunningAudit:
 
 
 @contextmanager
-def start(prefix: Path, *, tree: Tree | None = None, jobs: int | None = None) -> Iterator[RunningAudit]:
+def start(prefix: Path, *, walk: Walk | None = None, jobs: int | None = None) -> Iterator[RunningAudit]:
     """Read the records of the environment at `prefix`, and start to read its files.
 
-    :param tree: its paths, if they were read before.
+    :param walk: reads its paths, if that was started before.
     :param jobs: processes that read; `None`: one for each processor.
     Raises `UsageError` (`not-an-environment`) and `FaultError` (a directory cannot be read). With
     `bridge.audit.run.report`, takes about the time of hashing the owned files.
     """
-    jobs = jobs or processors()
-    trees = [tree] if tree is not None else []
-
-    def read_paths() -> None:
-        if not trees:
-            trees.append(read_tree(os.path.abspath(prefix), jobs))
-
-    state = prefixes.require(prefix, jobs=jobs, meanwhile=read_paths)
-    read_paths()
-    with observe.start(state, trees[0], jobs=jobs) as observation:
-        yield RunningAudit(state=state, claims=observation.claims, observation=observation)
+    with nullcontext(walk) if walk is not None else walking(os.path.abspath(prefix), jobs) as paths:
+        state = prefixes.require(prefix, jobs=jobs or processors())
+        with observe.start(state, paths, jobs=jobs) as observation:
+            yield RunningAudit(state=state, claims=observation.claims, observation=observation)

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from bridge.audit.finding import Finding, Report
-from bridge.audit.look.tree import Tree, read_tree, signature_of
-from bridge.errors import BridgeError, FaultError
+from bridge.audit.look.tree import Walk
+from bridge.errors import BridgeError
 from bridge.fs import publish_file, read_regular
 from bridge.fs.unchanged import cache_name, identity_of, is_settled
 
@@ -32,45 +29,31 @@ class ReportCache:
 
     :param directory: where reports are kept: a directory of the cache.
     :param context: everything else that the findings depend on: versions, target, settings, environment variables.
-    `tree` is what `look` read; `None`: it was not called, or failed.
+    :param walk: reads the paths of the prefix.
     """
 
-    def __init__(self, directory: Path, prefix: Path, context: str) -> None:
+    def __init__(self, directory: Path, prefix: Path, context: str, walk: Walk) -> None:
         self._path = directory / f"{cache_name(prefix)}.json"
         self._root = directory.parent
         self._prefix = prefix
         self._context = hashlib.sha256(context.encode("utf-8", "surrogateescape")).hexdigest()
-        self._started = time.time_ns()
-        self.tree: Tree | None = None
-
-    def recall(self, meanwhile: Callable[[], object] | None = None) -> Report | None:
-        """The cached report, if it is still valid; otherwise `look`.
-
-        :param meanwhile: called by `look` while other processes read.
-        """
-        report = self._recalled()
-        if report is None:
-            self.look(meanwhile)
-        return report
-
-    def look(self, meanwhile: Callable[[], object] | None = None) -> None:
-        """Read the paths of the prefix, for an audit whose report will be kept."""
-        with suppress(FaultError):  # The audit reads them again and reports the error.
-            self.tree = read_tree(os.path.abspath(self._prefix), meanwhile=meanwhile)
+        self._walk = walk
 
     def prepare(self) -> None:
         """Compute what `keep` needs of the tree, while other processes read files."""
-        if self.tree is not None and is_settled(self.tree.newest, self._started):
-            self.tree.signature  # noqa: B018 - a cached property
+        if self._is_settled:
+            self._walk.tree.signature  # noqa: B018 - a cached property
 
-    def _recalled(self) -> Report | None:
+    @property
+    def _is_settled(self) -> bool:
+        return is_settled(self._walk.tree.newest, self._walk.started)
+
+    def recall(self) -> Report | None:
+        """The cached report, if it is still valid. Raises `FaultError` (`prefix-unreadable`)."""
         kept = self._read()
         if kept is None or kept.get("context") != self._context:
             return None
-        try:
-            if kept.get("signature") != signature_of(os.path.abspath(self._prefix)):
-                return None
-        except FaultError:
+        if kept.get("signature") != self._walk.tree.signature:
             return None
         outside = kept.get("outside")
         if not isinstance(outside, dict) or any(_of_outside(path) != was for path, was in outside.items()):
@@ -81,15 +64,15 @@ class ReportCache:
             return None
 
     def keep(self, report: Report, outside: Iterable[str]) -> None:
-        """Keep a report made after `look`, with the paths outside that it depends on. Errors are ignored."""
-        if self.tree is None or not is_settled(self.tree.newest, self._started):
+        """Keep a report, with the paths outside that it depends on. Errors are ignored."""
+        if not self._is_settled:
             return
         watched = {path: _of_outside(path) for path in sorted(set(outside))}
-        if any(was and not is_settled(was[4], self._started) for was in watched.values()):
+        if any(was and not is_settled(was[4], self._walk.started) for was in watched.values()):
             return
         document = {
             "format": _FORMAT,
-            "signature": self.tree.signature,
+            "signature": self._walk.tree.signature,
             "context": self._context,
             "outside": watched,
             "report": {**report.to_json(), "unowned": report.unowned},

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +17,7 @@ from bridge.audit.finding import LEVELS, Finding, Report
 from bridge.audit.look import caches, inspect
 from bridge.audit.look.embedded import read_embedded
 from bridge.audit.look.inspection import CacheEvidence, Drift, EmbeddedPrefix
-from bridge.audit.look.observation import Observation
+from bridge.audit.look.observation import Deferred
 from bridge.audit.policy import is_same_version
 from bridge.audit.reading import RunningAudit, start
 from bridge.audit.view import View, make_view
@@ -32,6 +33,14 @@ from converters.projects import canonicalize_name
 from converters.target import Target
 
 __all__ = ["audit", "embedded_prefixes", "judge", "ordered", "report"]
+
+
+EARLY = frozenset(
+    """broken-binary case-collision duplicate-library extension-tag foreign-binary glibc-too-old library-too-old
+    missing-library orphaned-bytecode outside-rpath requires-python tolerated-archive unicode-collision
+    unmet-requirement unowned-file wheel-tag world-writable""".split()  # noqa: SIM905
+)
+"""The checks that run while other processes hash files: what they find depends on no content and no discrepancy."""
 
 
 class StatusPort(Protocol):
@@ -114,7 +123,7 @@ def report(
     statuses = _statuses(state, index) if index is not None else {}
     observed, binaries, stale = running.observation.results(frozenset(_built_on_numpy(state, claims)))
     inspection = inspect.inspect(state, observed, sites, environ or {}, binaries)
-    embedded = read_embedded(state.prefix, claims, observed, inspection.scripts)
+    embedded = Deferred(lambda: read_embedded(state.prefix, claims, observed, inspection.scripts))
     inspection = replace(
         inspection,
         yanked=yanked,
@@ -125,10 +134,12 @@ def report(
         archives=_archives(state, cache) if cache is not None else {},
     )
     view = make_view(records, observed, interrupted, inspection)
+    early = {check.id: tuple(check.run(view)) for check in CHECKS if check.id in EARLY}
     roots = caches.cache_roots(state.prefix, environ, cache) if environ is not None else ()
     evidence = _search_caches(view, roots)
     if watched is not None:
-        watched |= {*inspection.outside, *inspection.surroundings.looked_at, *_absolute_targets(observed)}
+        watched |= {*inspection.outside, *inspection.surroundings.looked_at}
+        watched |= set(filter(os.path.isabs, observed.links.values()))
         watched |= {*inspection.settings.named, *(each.interpreter for each in inspection.kernels.values())}
         watched |= {real for real in inspection.interpreters.values() if real}
         watched |= {each.prefix for each in embedded.values() if not each.is_here}
@@ -136,7 +147,7 @@ def report(
         if watched is not None:
             watched.clear()
         view = make_view(records, observed, interrupted, replace(inspection, caches=evidence))
-    return judge(view, others)
+    return judge(view, others, early)
 
 
 def _archives(state: PrefixState, cache: Path) -> dict[str, tuple[tuple[str, str, str], ...]]:
@@ -167,12 +178,6 @@ def _statuses(state: PrefixState, index: IndexPort) -> dict[str, tuple[str, str]
     """dist-info → the status of its project and the reason, once the pages of the projects were read."""
     statuses = {each.path: index.statuses.get(canonicalize_name(each.name)) for each in state.distributions}
     return {path: (status.word, status.reason) for path, status in statuses.items() if status is not None}
-
-
-def _absolute_targets(observed: Observation) -> Iterator[str]:
-    """The absolute targets of links, on which it depends whether these are broken."""
-    links = (each.fingerprint.link for each in observed.noted.values())
-    return (link for link in links if link is not None and link.startswith("/"))
 
 
 def _built_on_numpy(state: PrefixState, claims: Claims) -> Iterator[str]:
@@ -208,9 +213,14 @@ def _search_caches(view: View, roots: tuple[Path, ...]) -> CacheEvidence | None:
     return caches.search_caches(roots, wanted, changed) if (wanted or changed) and roots else None
 
 
-def judge(view: View, others: Sequence[Check] = ()) -> Report:
-    """Run every check on one view. Raises `UsageError` (`audit-plugin`): a check of `others` failed."""
-    findings = [finding for check in CHECKS for finding in check.run(view)]
+def judge(view: View, others: Sequence[Check] = (), early: Mapping[str, Sequence[Finding]] = {}) -> Report:
+    """Run every check on one view.
+
+    :param early: what checks have found already, by their ids.
+    Raises `UsageError` (`audit-plugin`): a check of `others` failed.
+    """
+    found = (early[check.id] if check.id in early else check.run(view) for check in CHECKS)
+    findings = [finding for each in found for finding in each]
     for check in others:
         try:
             findings += list(check.run(view))

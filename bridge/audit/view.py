@@ -6,6 +6,7 @@ import hashlib
 import os
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Literal
 
 from bridge.audit.dependencies import PrefixRecords
@@ -45,26 +46,59 @@ class Discrepancy:
     same_content: SameContent | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class View:
     """Everything that a check may use.
 
     :param interrupted: the description of an unsettled transaction; `None` if there is none.
-    :param overwriters: owner with a record → an unmanaged owner that claims one of its paths with other content.
-    :param unowned: each unowned file, or the topmost directory without owned files → the number of files.
-    :param unread: the native names of the unreadable records of conda-meta.
-    :param stale: path of a dist-info left over by an upgrade → the project's dist-info to keep.
     """
 
     records: PrefixRecords
     observed: Observation
     interrupted: str | None
-    discrepancies: tuple[Discrepancy, ...]
-    overwriters: Mapping[Owner, Owner]
-    unowned: Mapping[str, int]
     inspection: Inspection
-    unread: frozenset[str]
-    stale: Mapping[str, Distribution]
+
+    @cached_property
+    def discrepancies(self) -> tuple[Discrepancy, ...]:
+        """The claims that the disk contradicts, in the order of their paths."""
+        behind = {
+            id(self.claims.answering[path]) for path, kept in self.stale.items() if not self.claims.coverage[kept.path]
+        }
+        # For a dist-info that pip left behind, report only who overwrote its files.
+        return tuple(each for each in self._all_discrepancies if each.by or id(each.claim.owner) not in behind)
+
+    @cached_property
+    def _all_discrepancies(self) -> tuple[Discrepancy, ...]:
+        # A file with another prefix in it has its package's content: report the prefix, not the hash.
+        return tuple(
+            each
+            for each in _discrepancies(self.state, self.claims, self.observed, self.inspection.caches)
+            if each.kind != "different" or each.claim.entry.path not in self.inspection.embedded
+        )
+
+    @cached_property
+    def stale(self) -> Mapping[str, Distribution]:
+        """Path of a dist-info left over by an upgrade → the project's dist-info to keep."""
+
+        def broken() -> Iterator[Owner]:  # Only for a project with several dist-infos the files count.
+            yield from (each.claim.owner for each in self._all_discrepancies)
+
+        return stale_distributions(self.state, self.claims, broken())
+
+    @cached_property
+    def overwriters(self) -> Mapping[Owner, Owner]:
+        """Owner with a record → an unmanaged owner that claims one of its paths with other content."""
+        return _overwriters(self.claims)
+
+    @cached_property
+    def unowned(self) -> Mapping[str, int]:
+        """Each unowned file, or the topmost directory without owned files → the number of files."""
+        return unowned(self.state, self.claims, self.observed)
+
+    @cached_property
+    def unread(self) -> frozenset[str]:
+        """The native names of the unreadable records of conda-meta."""
+        return unread_names(self.state)
 
     @property
     def state(self) -> PrefixState:
@@ -115,33 +149,13 @@ def make_view(
     interrupted: str | None = None,
     inspection: Inspection | None = None,
 ) -> View:
-    """Compare every claim with the observed files."""
-    inspection = inspection or Inspection()
-    observed = Observation.of(observed, records.claims.by_path)
-    # A file with another prefix in it has its package's content: report the prefix, not the hash.
-    discrepancies = tuple(
-        each
-        for each in _discrepancies(records.state, records.claims, observed, inspection.caches)
-        if each.kind != "different" or each.claim.entry.path not in inspection.embedded
-    )
-    stale = stale_distributions(records.state, records.claims, (each.claim.owner for each in discrepancies))
-    behind = {id(records.claims.answering[path]) for path, kept in stale.items() if _is_of_pip(records.claims, kept)}
+    """The view of what was read. Nothing is compared before a check asks for it."""
     return View(
         records=records,
-        observed=observed,
+        observed=Observation.of(observed, records.claims.by_path),
         interrupted=interrupted,
-        # For a dist-info that pip left behind, report only who overwrote its files.
-        discrepancies=tuple(each for each in discrepancies if each.by or id(each.claim.owner) not in behind),
-        overwriters=_overwriters(records.claims),
-        unowned=unowned(records.state, records.claims, observed),
-        inspection=inspection,
-        unread=unread_names(records.state),
-        stale=stale,
+        inspection=inspection or Inspection(),
     )
-
-
-def _is_of_pip(claims: Claims, distribution: Distribution) -> bool:
-    return not claims.coverage[distribution.path]
 
 
 def _overwriters(claims: Claims) -> Mapping[Owner, Owner]:

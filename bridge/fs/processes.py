@@ -27,8 +27,8 @@ __all__ = ["Spread", "processors", "spread"]
 
 _Result = TypeVar("_Result")
 
-_TOKEN = struct.Struct("=I")
-_MAX_TOKENS = 2048  # all are in one pipe at once; the smallest pipe holds 16 kB
+_TOKEN = struct.Struct("=II")  # the first task, and the one after the last
+_MAX_TOKENS = 1024  # all are in one pipe at once; the smallest pipe holds 8 kB
 _HARMLESS = {"rich.live"}  # modules of threads that only draw on the terminal, and hold no lock that a task takes
 _ENDING = 10  # times a millisecond is waited for threads that were joined, which leave the process a little later
 
@@ -46,15 +46,21 @@ class _Copy:
 class Spread(Generic[_Result]):
     """Running tasks. `results` waits for them."""
 
-    def __init__(self, task: Callable[[int], _Result], count: int, copies: tuple[_Copy, ...]) -> None:
+    def __init__(
+        self, task: Callable[[int], _Result], count: int, copies: tuple[_Copy, ...], tokens: int | None
+    ) -> None:
+        """:param tokens: the pipe of the tasks that nobody has taken yet; `None`: this process takes none."""
         self._task = task
         self._count = count
         self._copies = list(copies)
+        self._tokens = tokens
         self.is_forked = bool(copies)
 
     def results(self) -> list[_Result]:
         """The results in the order of the tasks. Raises the error of a task."""
         results: dict[int, _Result] = {}
+        if self._tokens is not None:
+            results.update((number, self._task(number)) for number in _taken(self._tokens))
         while self._copies:
             copy = self._copies[-1]
             results.update(_answers(copy))
@@ -65,6 +71,9 @@ class Spread(Generic[_Result]):
 
     def abandon(self) -> None:
         """Kill the copies that are not done."""
+        if self._tokens is not None:
+            os.close(self._tokens)
+            self._tokens = None
         while self._copies:
             copy = self._copies.pop()
             with contextlib.suppress(ProcessLookupError):
@@ -79,15 +88,23 @@ def processors() -> int:
 
 
 @contextmanager
-def spread(task: Callable[[int], _Result], count: int, jobs: int) -> Iterator[Spread[_Result]]:
+def spread(
+    task: Callable[[int], _Result], count: int, jobs: int, *, takes_part: bool = False
+) -> Iterator[Spread[_Result]]:
     """Run `task` for each of `range(count)` in `jobs` copies of this process, while this one continues.
 
     A free copy takes the next task, so long tasks should come first. Results are pickled. With one job, or if a fork is
     unsafe (a copy inherits the locks of threads) or impossible, `results` runs the tasks in this process. On exit from
     the block, unfinished tasks are abandoned.
+
+    :param takes_part: this process is one of the `jobs`: there is a copy less, and `results` runs tasks that are left.
     """
     jobs = min(jobs, count)
-    running = Spread(task, count, _start(task, count, jobs) if jobs > 1 and _may_fork() else ())
+    copies, tokens = _start(task, count, jobs - takes_part) if jobs > 1 and _may_fork() else ((), None)
+    if tokens is not None and not takes_part:
+        os.close(tokens)
+        tokens = None
+    running = Spread(task, count, copies, tokens)
     try:
         yield running
     finally:
@@ -112,24 +129,31 @@ def _may_fork() -> bool:
         return True
 
 
-def _start(task: Callable[[int], object], count: int, jobs: int) -> tuple[_Copy, ...]:
-    """The copies; none if the system allows no more processes or open files."""
+def _start(task: Callable[[int], object], count: int, jobs: int) -> tuple[tuple[_Copy, ...], int | None]:
+    """The copies, and the pipe of their tasks; none if the system allows no more processes or open files."""
     import pickle  # noqa: F401, PLC0415 - the copies share the module
 
     step = -(-count // _MAX_TOKENS)
     copies: list[_Copy] = []
-    with contextlib.suppress(OSError), contextlib.ExitStack() as closing:
+    try:
         tokens, issuing = os.pipe()
-        closing.callback(os.close, tokens)
-        with os.fdopen(issuing, "wb") as stream:
-            stream.writelines(_TOKEN.pack(start) for start in range(0, count, step))
+    except OSError:
+        return (), None
+    with os.fdopen(issuing, "wb") as stream:
+        stream.writelines(_TOKEN.pack(start, min(start + step, count)) for start in range(0, count, step))
 
-        def work(answering: int, parent: int) -> None:
-            _work(task, range(count), step, tokens, answering, parent)
+    def work(answering: int, parent: int) -> None:
+        _work(task, tokens, answering, parent)
 
-        # A failed fork must not stop the copies made before.
+    with contextlib.suppress(OSError):  # A failed fork must not stop the copies made before.
         copies.extend(_fork(work) for _ in range(jobs))
-    return tuple(copies)
+    return tuple(copies), tokens
+
+
+def _taken(tokens: int) -> Iterator[int]:
+    """The numbers of tasks, each taken when nobody else has."""
+    while token := os.read(tokens, _TOKEN.size):
+        yield from range(*_TOKEN.unpack(token))
 
 
 def _fork(work: Callable[[int, int], None]) -> _Copy:
@@ -154,19 +178,18 @@ def _close(answers: int) -> None:
     os.close(answers)
 
 
-def _work(task: Callable[[int], object], numbers: range, step: int, tokens: int, answering: int, parent: int) -> None:
+def _work(task: Callable[[int], object], tokens: int, answering: int, parent: int) -> None:
     """The work of a copy. It never returns: the copy must not close what its parent has open."""
     try:
         gc.disable()  # A collection would write to, and so copy, all memory shared with the parent.
         results: dict[int, object] = {}
-        # Without the parent, nobody reads the answers.
-        while (token := os.read(tokens, _TOKEN.size)) and os.getppid() == parent:
-            (start,) = _TOKEN.unpack(token)
-            for number in numbers[start : start + step]:
-                try:
-                    results[number] = task(number)
-                except Exception:  # noqa: BLE001 - the parent repeats it and raises the same
-                    continue
+        for number in _taken(tokens):
+            if os.getppid() != parent:  # Nobody reads the answers.
+                break
+            try:
+                results[number] = task(number)
+            except Exception:  # noqa: BLE001 - the parent repeats it and raises the same
+                continue
         import pickle  # noqa: PLC0415 - only copies answer in pickles
 
         with os.fdopen(answering, "wb") as stream:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bridge.errors import UsageError
@@ -43,13 +43,11 @@ def read(
     *,
     is_brief: bool = False,
     jobs: int = 1,
-    meanwhile: Callable[[], object] | None = None,
     cache: Path | None = None,
 ) -> PrefixState:
     """Read the records of `prefix`. Nothing is hashed; 20,000 paths take about 0.1 s.
 
     :param jobs: processes that read.
-    :param meanwhile: called while other processes read.
     :param is_brief: skip the RECORD of distributions that a conda-meta record covers (their `entries` are empty): a
         plan uses the conda-meta record, and reading both takes twice as long.
     :param cache: bridge's cache, which spares a brief reading the records that have not changed since the last one.
@@ -63,7 +61,7 @@ def read(
     """
     prefix = Path(os.path.abspath(prefix))
     reader = Reader(prefix=str(prefix))
-    known = _spread(prefix, reader, jobs, meanwhile) if jobs > 1 and not is_brief else {}
+    known = _spread(prefix, reader, jobs) if jobs > 1 and not is_brief else {}
     remembering = Remembering(reader, cache) if cache is not None and is_brief else None
     reading = remembering or reader
     records = [known.get(path) or reading.record(path) for path in _records(prefix)]
@@ -117,7 +115,6 @@ def require(
     *,
     is_brief: bool = False,
     jobs: int = 1,
-    meanwhile: Callable[[], object] | None = None,
     cache: Path | None = None,
 ) -> PrefixState:
     """Read a prefix that must exist; the parameters are those of `read`.
@@ -125,7 +122,7 @@ def require(
     Raises `UsageError` (`not-an-environment`) if it has neither conda-meta nor a python.
     """
     check(prefix)
-    return read(prefix, is_brief=is_brief, jobs=jobs, meanwhile=meanwhile, cache=cache)
+    return read(prefix, is_brief=is_brief, jobs=jobs, cache=cache)
 
 
 def check(prefix: Path, packages: str = "python") -> None:
@@ -222,9 +219,7 @@ def _is_directory(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _spread(
-    prefix: Path, reader: Reader, jobs: int, meanwhile: Callable[[], object] | None
-) -> Mapping[str, ReadResult]:
+def _spread(prefix: Path, reader: Reader, jobs: int) -> Mapping[str, ReadResult]:
     """Read every record, and the dist-infos in the usual directories, in `jobs` processes; large records first."""
     records = sorted(_records(prefix), key=lambda path: -_size(prefix / path))
     paths = [*records, *_distributions(prefix, site_directories(prefix))]
@@ -234,9 +229,7 @@ def _spread(
         path = paths[number]
         return reader.record(path) if number < count else reader.distribution(path)
 
-    with spread(read_one, len(paths), jobs if len(paths) >= _MANY else 1) as reading:
-        if meanwhile is not None:
-            meanwhile()
+    with spread(read_one, len(paths), jobs if len(paths) >= _MANY else 1, takes_part=True) as reading:
         return dict(zip(paths, reading.results(), strict=True))
 
 

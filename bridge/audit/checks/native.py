@@ -278,9 +278,9 @@ def _by_name(view: View) -> Mapping[str, list[str]]:
     for path, binary in binaries.items():
         for name in {posixpath.basename(path), binary.name} - {""}:
             by_name.setdefault(name, []).append(path)
-    for path, observed in view.observed.noted.items():  # `libx.so.1` is often a link to `libx.so.1.2`.
-        if observed.fingerprint.link and "/" not in observed.fingerprint.link:
-            target = posixpath.join(posixpath.dirname(path), observed.fingerprint.link)
+    for path, link in view.observed.links.items():  # `libx.so.1` is often a link to `libx.so.1.2`.
+        if link and "/" not in link:
+            target = posixpath.join(posixpath.dirname(path), link)
             if target in binaries:
                 by_name.setdefault(posixpath.basename(path), []).append(target)
     return by_name

@@ -39,8 +39,7 @@ def unowned_file(view: View) -> Iterator[Finding]:
             continue
         if not view.has_records and (_OF_VENV.match(name) or not path.startswith(sites)):
             continue
-        observed = view.observed.get(path)
-        is_directory = observed is None or observed.fingerprint.kind == "directory"
+        is_directory = view.observed.kind(path) in {None, "directory"}
         is_kept = is_kept_aside(name) or (is_directory and sum(each.startswith(f"{path}/") for each in kept) == count)
         is_of_conda_pack = path in _OF_CONDA_PACK
         evidence = "no record claims it"

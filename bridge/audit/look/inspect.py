@@ -105,8 +105,7 @@ def scripts_of(root: Path, observed: Observation) -> dict[str, Script]:
     scripts = {}
     real = os.path.realpath(root)
     for path in (path for directory in PROGRAMS for path in observed.below(directory)):
-        file = observed[path]
-        if file.fingerprint.kind != "file" or file.problem:
+        if observed.kind(path) != "file":
             continue
         head = head_of(root / path)
         if head.startswith(b"MZ") and path.endswith(".exe"):

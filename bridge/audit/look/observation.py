@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import stat
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
+from typing import TypeVar
 
 from bridge.audit.look.path_table import EMPTY_TABLE, PathTable
 from bridge.model import Fingerprint, PathKind
 from bridge.prefix.claims import ClaimTable
 from converters.deferred import dataclass
 
-__all__ = ["Observation", "Observed", "kind_of"]
+__all__ = ["Deferred", "Observation", "Observed", "kind_of"]
+
+T = TypeVar("T")
 
 _KINDS: Mapping[int, PathKind] = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink"}
 
@@ -36,41 +39,74 @@ class Observed:
     real: str | None = None
 
 
+class Deferred(Mapping[str, T]):
+    """A mapping that is made when it is first used."""
+
+    def __init__(self, make: Callable[[], Mapping[str, T]]) -> None:
+        self._make = make
+
+    @cached_property
+    def _made(self) -> Mapping[str, T]:
+        return self._make()
+
+    def __getitem__(self, path: str) -> T:
+        return self._made[path]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._made)
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+
 class Observation(Mapping[str, Observed]):
     """Path → what is there. Most paths are as promised; their value is made on access.
 
-    To go through many paths use `noted`, `names`, `below`, `plain` or `writable`, which make no values.
+    To go through many paths use `noted`, `names`, `below`, `plain` or `writable`, which make no values. Values and
+    `noted` depend on the content of files, and so may have to wait for it; nothing else does.
     """
 
-    def __init__(self, table: PathTable, claims: ClaimTable, noted: Mapping[str, Observed]) -> None:
+    def __init__(
+        self,
+        table: PathTable,
+        claims: ClaimTable,
+        noted: Mapping[str, Observed],
+        reached: Mapping[str, Observed],
+        links: Mapping[str, str],
+    ) -> None:
         """:param noted: links, special files, paths below linked directories, what could not be read, and files that
         differ from a claim on them.
+        :param reached: those of them that are not in the table; `sha256` and `problem` are not used.
+        :param links: path → the text of the link there.
         """
         self._table = table
-        self._rows, self._modes, self._sizes, self._links = table.rows, table.modes, table.sizes, table.links
+        self._rows, self._modes, self._sizes = table.rows, table.modes, table.sizes
         self._claims = claims
         self.noted = noted
+        self.links = links
+        self._reached = reached
 
     @classmethod
     def of(cls, observed: Mapping[str, Observed], claims: ClaimTable) -> Observation:
         """`observed` as an observation."""
         if isinstance(observed, cls):
             return observed
-        return cls(EMPTY_TABLE, claims, observed)
+        links = {path: each.fingerprint.link for path, each in observed.items() if each.fingerprint.link is not None}
+        return cls(EMPTY_TABLE, claims, observed, observed, links)
 
     @cached_property
     def files(self) -> int:
         """The number of files and links; a path reached by two names counts once."""
-        unwalked = (self.noted[path] for path in self._unwalked)
         walked = sum(count for mode, count in self._modes_count.items() if not stat.S_ISDIR(mode))
-        return walked + sum(observed.fingerprint.kind != "directory" and observed.real is None for observed in unwalked)
+        unwalked = (each for each in self._reached.values() if each.fingerprint.kind != "directory")
+        return walked + sum(each.real is None for each in unwalked)
 
     @cached_property
     def plain(self) -> Sequence[str]:
         """Every path that is not a directory."""
         directories = {path for path in self._table.other if stat.S_ISDIR(self._modes[self._rows[path]])}
         walked = [path for path in self._rows if path not in directories]
-        return [*walked, *(path for path in self._unwalked if self.noted[path].fingerprint.kind != "directory")]
+        return [*walked, *(path for path, each in self._reached.items() if each.fingerprint.kind != "directory")]
 
     @cached_property
     def _modes_count(self) -> Mapping[int, int]:
@@ -83,16 +119,15 @@ class Observation(Mapping[str, Observed]):
         modes = {mode for mode in self._modes_count if mode & 0o002 and kind_of(mode) in {"file", None}}
         if modes:
             yield from (path for path, mode in zip(self._rows, self._modes, strict=True) if mode in modes)
-        for path in self._unwalked:
-            fingerprint = self.noted[path].fingerprint
-            if fingerprint.kind == "file" and (fingerprint.mode or 0) & 0o002:
+        for path, each in self._reached.items():
+            if each.fingerprint.kind == "file" and (each.fingerprint.mode or 0) & 0o002:
                 yield path
 
     @cached_property
     def names(self) -> frozenset[str]:
         """The last part of every path."""
         walked = (name for names in self._table.directories.values() for name in names)
-        return frozenset((*walked, *(path.rpartition("/")[2] for path in self._unwalked)))
+        return frozenset((*walked, *(path.rpartition("/")[2] for path in self._reached)))
 
     def size(self, path: str) -> int | None:
         """The size of a file that is as promised; `None` for anything else."""
@@ -102,29 +137,29 @@ class Observation(Mapping[str, Observed]):
     def below(self, directory: str) -> Iterator[str]:
         """The paths directly in a directory."""
         yield from (f"{directory}/{name}" if directory else name for name in self._table.directories.get(directory, ()))
-        yield from (path for path in self._unwalked if path.rpartition("/")[0] == directory)
+        yield from (path for path in self._reached if path.rpartition("/")[0] == directory)
 
     @property
     def is_ascii(self) -> bool:
         """Whether all paths are ASCII."""
         walked = all("".join(names).isascii() for names in self._table.directories.values())
-        return walked and all(path.isascii() for path in self._unwalked)
+        return walked and all(path.isascii() for path in self._reached)
 
     def directories_with(self, name: str) -> Iterator[str]:
         """The directories that have an entry of this name."""
         yield from (directory for directory, names in self._table.directories.items() if name in names)
-        yield from (path.rpartition("/")[0] for path in self._unwalked if path.rpartition("/")[2] == name)
+        yield from (path.rpartition("/")[0] for path in self._reached if path.rpartition("/")[2] == name)
 
-    @cached_property
-    def _unwalked(self) -> Sequence[str]:
-        """The noted paths that the walk did not find."""
-        return [path for path in self.noted if path not in self._rows]
+    @property
+    def reals(self) -> Iterator[str]:
+        """The paths without links of what is claimed below linked directories."""
+        return (each.real for each in self._reached.values() if each.real is not None)
 
     def kind(self, path: str) -> PathKind | None:
         """`None`: the path does not exist."""
         if (row := self._rows.get(path)) is not None:
             return kind_of(self._modes[row]) or "file"
-        observed = self.noted.get(path)
+        observed = self._reached.get(path)
         return None if observed is None else observed.fingerprint.kind
 
     def suspects(self) -> list[str]:
@@ -147,17 +182,17 @@ class Observation(Mapping[str, Observed]):
             size=self._sizes[row] if kind == "file" else None,
             mode=stat.S_IMODE(mode),
         )
-        return Observed(fingerprint=fingerprint, links=self._links[row])
+        return Observed(fingerprint=fingerprint, links=self._table.links[row])
 
     def __contains__(self, path: object) -> bool:
-        return path in self._rows or path in self.noted
+        return path in self._rows or path in self._reached
 
     def __iter__(self) -> Iterator[str]:
         yield from self._rows
-        yield from self._unwalked
+        yield from self._reached
 
     def __len__(self) -> int:
-        return len(self._rows) + len(self._unwalked)
+        return len(self._rows) + len(self._reached)
 
 
 def kind_of(mode: int) -> PathKind | None:

@@ -17,15 +17,16 @@ from typing import TypeVar
 from bridge.audit.look import bytecode
 from bridge.audit.look.binaries import read_binary
 from bridge.audit.look.inspection import Binary
-from bridge.audit.look.observation import Observation, Observed, kind_of
+from bridge.audit.look.observation import Deferred, Observation, Observed, kind_of
 from bridge.audit.look.path_table import PathTable, path_table_of
-from bridge.audit.look.tree import Tree, read_tree
+from bridge.audit.look.tree import Walk, walking
 from bridge.errors import FaultError
 from bridge.fs.processes import Spread, processors, spread
 from bridge.fs.tree import check_content
 from bridge.model import Fingerprint, PrefixState
 from bridge.prefix.claims import Claims, ClaimTable, claiming, claims_of
 from bridge.prefix.entries import Entries
+from converters.deferred import replace
 
 __all__ = ["RunningObservation", "observe", "start"]
 
@@ -43,6 +44,7 @@ _OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 T = TypeVar("T")
 Digest = tuple[str | None, str]  # the sha256, or why there is none
+_Target = tuple[str | None, bool]  # a link's text, and whether it leads nowhere
 
 
 def observe(state: PrefixState, *, jobs: int | None = None) -> Observation:
@@ -53,9 +55,10 @@ def observe(state: PrefixState, *, jobs: int | None = None) -> Observation:
     :param jobs: processes that read; `None`: one for each processor.
     Raises `FaultError` (`prefix-unreadable`) where a directory cannot be listed.
     """
-    tree = read_tree(str(state.prefix), jobs)
-    with start(state, tree, jobs=jobs) as running:
-        return running.results()[0]
+    with walking(str(state.prefix), jobs) as walk, start(state, walk, jobs=jobs) as running:
+        observation, _, _ = running.results()
+        len(observation.noted)  # wait for it
+        return observation
 
 
 class RunningObservation:
@@ -79,15 +82,26 @@ class RunningObservation:
         self._jobs = jobs
 
     def results(self, numpy: frozenset[str] = frozenset()) -> tuple[Observation, dict[str, Binary], tuple[str, ...]]:
-        """Wait for the observation, for path → the program or library there, and for the stale bytecode.
+        """The observation, path → the program or library there, and the stale bytecode.
+
+        What of the observation depends on hashes waits for them when it is first used, which must be before the end of
+        `start`.
 
         :param numpy: the paths of extension modules that may use numpy's C API.
         """
-        table = self._table
         binaries, stale = self._programs(numpy)
-        linked = _through_links(self._root, self._state, self._by_path, table.rows)
+        reached = _through_links(self._root, self._state, self._by_path, self._table.rows)
+        table = self._table
         links = [path for path in table.other if stat.S_ISLNK(table.modes[table.rows[path]])]
         targets = {path: _followed(self._root, path) for path in links}
+        noted = Deferred(lambda: self._noted(reached, targets))
+        texts = {path: text for path, (text, _) in targets.items() if text is not None}
+        texts |= {path: each.fingerprint.link for path, each in reached.items() if each.fingerprint.link is not None}
+        return Observation(table, self._by_path, noted, reached, texts), binaries, stale
+
+    def _noted(self, reached: Mapping[str, Observed], targets: Mapping[str, _Target]) -> Mapping[str, Observed]:
+        """Wait for the hashes. The paths of which an observation has a value each."""
+        table = self._table
         digests = {path: digest for pairs in self._hashing.results() for path, digest in pairs}
         noted = {}
         for path in sorted({*table.other, *digests}.intersection(table.rows), key=table.rows.__getitem__):
@@ -95,15 +109,13 @@ class RunningObservation:
             mode, size, count = table.modes[row], table.sizes[row], table.links[row]
             if not stat.S_ISDIR(mode) or path in digests:
                 noted[path] = _observed(mode, size, count, digests.get(path), targets.get(path))
-        for path, (status, real) in linked.items():
-            target = _followed(self._root, path) if stat.S_ISLNK(status.st_mode) else None
-            digest = digests.get(path) or self._as_promised(path, status)
-            noted[path] = _observed(status.st_mode, status.st_size, status.st_nlink, digest, target, real)
-        return Observation(table, self._by_path, noted), binaries, stale
-
-    def _as_promised(self, path: str, status: os.stat_result) -> Digest | None:
-        """The digest of a file that does not differ from its claims."""
-        return (self._by_path.promise(path), "") if stat.S_ISREG(status.st_mode) else None
+        for path, observed in reached.items():
+            is_plain = observed.fingerprint.kind == "file" and not observed.problem
+            # A file that does not differ from its claims has the promised digest.
+            sha256, problem = digests.get(path) or ((self._by_path.promise(path), "") if is_plain else (None, ""))
+            fingerprint = replace(observed.fingerprint, sha256=sha256)
+            noted[path] = replace(observed, fingerprint=fingerprint, problem=observed.problem or problem)
+        return noted
 
     def _programs(self, numpy: frozenset[str]) -> tuple[dict[str, Binary], tuple[str, ...]]:
         """Path → the program or library there, and the stale bytecode."""
@@ -116,17 +128,17 @@ class RunningObservation:
             return [], list(bytecode.stale(self._root, caches[number - len(binaries)]))
 
         count = len(binaries) + len(caches)
-        with spread(read, count, self._jobs if count >= _MANY else 1) as reading:
+        with spread(read, count, self._jobs if count >= _MANY else 1, takes_part=True) as reading:
             answers = reading.results()
         found = {path: binary for pairs, _ in answers for path, binary in pairs}
         return found, tuple(sorted(path for _, paths in answers for path in paths))
 
 
 @contextmanager
-def start(state: PrefixState, tree: Tree, *, jobs: int | None = None) -> Iterator[RunningObservation]:
+def start(state: PrefixState, walk: Walk, *, jobs: int | None = None) -> Iterator[RunningObservation]:
     """Start an observation; the contract is that of `observe`.
 
-    :param tree: the paths of the prefix, read before.
+    :param walk: reads the paths of the prefix.
     """
     jobs = jobs or processors()
     root = _open_root(state)
@@ -137,9 +149,9 @@ def start(state: PrefixState, tree: Tree, *, jobs: int | None = None) -> Iterato
         def run(number: int) -> list[tuple[str, Digest]]:
             return list(hasher.differing(*tasks[number]))
 
-        with spread(run, len(tasks), jobs if len(tasks) >= _MANY else 1) as hashing:
+        with spread(run, len(tasks), jobs if len(tasks) >= _MANY else 1, takes_part=True) as hashing:
             # Everything that hashing does not need is made while others hash.
-            claims, table = claims_of(state), path_table_of(tree)
+            claims, table = claims_of(state), path_table_of(walk.tree)
             yield RunningObservation(state, root, claims, table, hashing, jobs)
     finally:
         os.close(root)
@@ -157,8 +169,8 @@ def _open_root(state: PrefixState) -> int:
 
 def _through_links(
     root: int, state: PrefixState, claims: ClaimTable, rows: Mapping[str, int]
-) -> Mapping[str, tuple[os.stat_result, str]]:
-    """Claimed paths that the walk did not find but that exist, with their path without links.
+) -> Mapping[str, Observed]:
+    """Claimed paths that the walk did not find but that exist, without digests.
 
     venv makes `lib64` a link to `lib`; a file system that ignores case accepts several spellings.
     """
@@ -172,7 +184,9 @@ def _through_links(
             continue
         directory, _, name = path.rpartition("/")
         real = os.path.relpath(os.path.join(os.path.realpath(os.path.join(base, directory)), name), base)
-        linked[path] = (status, real.replace(os.sep, "/"))
+        target = _followed(root, path) if stat.S_ISLNK(status.st_mode) else None
+        mode, size, links = status.st_mode, status.st_size, status.st_nlink
+        linked[path] = _observed(mode, size, links, None, target, real.replace(os.sep, "/"))
     return linked
 
 
@@ -283,7 +297,7 @@ def _observed(
     size: int,
     links: int,
     digest: Digest | None,
-    target: tuple[str | None, bool] | None,
+    target: _Target | None,
     real: str | None = None,
 ) -> Observed:
     kind = kind_of(mode)
@@ -301,7 +315,7 @@ def _observed(
     return Observed(fingerprint=fingerprint, is_dangling=is_dangling, problem=problem, links=links, real=real)
 
 
-def _followed(root: int, path: str) -> tuple[str | None, bool]:
+def _followed(root: int, path: str) -> _Target:
     """A link's text, and whether its target does not exist (or is itself, round in a circle)."""
     try:
         link = os.readlink(path, dir_fd=root)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from bridge import __version__
 from bridge.audit.finding import INTERRUPTED, LEVELS, Level, Report
+from bridge.audit.look.tree import walking
 from bridge.audit.report_cache import ReportCache
 from bridge.cli.session import Session
 from bridge.errors import UsageError, did_you_mean
@@ -286,20 +287,15 @@ def audit(path: Path, session: Session, request: AuditRequest) -> Report:
         from bridge.cli.commands.comparing import drift as drift_from
 
         drift = drift_from(path, request.lock, session, environment=request.lock_environment)
-    with share(path, session.settings.lock_timeout):
-        memory = ReportCache(session.settings.cache_dir / "audit", path, _circumstances(session, request.others))
-
-        def prepare() -> None:
-            import bridge.audit.reading  # noqa: F401 - a kept report needs none of it
-
-        if not pending_in(path):
-            if request.is_fresh or not request.is_kept:
-                memory.look(prepare)
-            elif (remembered := memory.recall(prepare)) is not None:
+    with share(path, session.settings.lock_timeout), walking(os.path.abspath(path)) as walk:
+        memory = ReportCache(session.settings.cache_dir / "audit", path, _circumstances(session, request.others), walk)
+        if not (request.is_fresh or not request.is_kept or pending_in(path)):
+            remembered = memory.recall()
+            if remembered is not None:
                 return remembered
         from bridge.audit.reading import start
 
-        with start(path, tree=memory.tree) as running:
+        with start(path, walk=walk) as running:
             # Most modules are imported, and names and target determined, while other processes read the files.
             from bridge.audit.run import report as report_of
             from bridge.cli.targets import audited_target

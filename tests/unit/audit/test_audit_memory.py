@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bridge.audit.finding import Report
+from bridge.audit.look.tree import walking
 from bridge.audit.report_cache import ReportCache
 from bridge.audit.run import audit
 from tests.support.audit_cases import LINUX, NAMES, NP, numpy
@@ -30,11 +31,13 @@ def made(tmp_path: Path) -> PrefixBuilder:
 def later(monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock goes ten seconds after what the tests write."""
     now = time.time_ns
-    monkeypatch.setattr("bridge.audit.report_cache.time.time_ns", lambda: now() + LATER)
+    monkeypatch.setattr("bridge.audit.look.tree.time.time_ns", lambda: now() + LATER)
 
 
 def remembered(made: PrefixBuilder, context: str = "") -> tuple[ReportCache, Report | None]:
-    memory = ReportCache(made.root.parent / "cache", made.root, context)
+    with walking(str(made.root)) as walk:
+        walk.tree  # noqa: B018 - read now
+    memory = ReportCache(made.root.parent / "cache", made.root, context, walk)
     return memory, memory.recall()
 
 
