@@ -44,6 +44,12 @@ class PackageStore:
         """The path of the unpacked package, which may not exist yet."""
         return self._cache / "unpacked" / sha256[:2] / f"{sha256}.package"
 
+    def known(self, sha256: str, filename: str, allows_external_symlinks: bool) -> tuple[CondaManifest, Path] | None:
+        """What `check` returned before of the archive with that hash, if it is kept."""
+        path = self.path(sha256)
+        manifest = self._blobs.read(_key(sha256, filename, allows_external_symlinks), _read)
+        return (manifest, path) if manifest is not None and _rows(path, self._cache) is not None else None
+
     def check(
         self, archive: Path, *, sha256: str | None, filename: str, allow_external_symlinks: bool = False
     ) -> tuple[CondaManifest, Path | None]:
@@ -53,11 +59,10 @@ class PackageStore:
         """
         if sha256 is None:
             return check_conda(archive, filename=filename, allow_external_symlinks=allow_external_symlinks), None
-        key = f"{_FORMAT} {__version__} {filename} {allow_external_symlinks} {sha256}"
+        known = self.known(sha256, filename, allow_external_symlinks)
+        if known is not None:
+            return known
         path = self.path(sha256)
-        cached = self._blobs.read(key, _read)
-        if cached is not None and _rows(path, self._cache) is not None:
-            return cached, path
         try:
             with fs.publish_stream(path, root=self._cache, time=stamp_of(sha256)) as stream:
                 contents = AlignedWriter(stream)
@@ -77,9 +82,15 @@ class PackageStore:
         except (FaultError, _ScatteredError):
             manifest = check_conda(archive, filename=filename, allow_external_symlinks=allow_external_symlinks)
             return manifest, None
+        key = _key(sha256, filename, allow_external_symlinks)
         self._blobs.set(key, json.dumps(_document(manifest), separators=(",", ":")).encode())
         self._cautions.set(sha256, ((each.id, each.path, each.detail) for each in manifest.cautions))
         return manifest, path
+
+
+def _key(sha256: str, filename: str, allows_external_symlinks: bool) -> str:
+    """The key of a manifest: another version of bridge may have validated the package by other rules."""
+    return f"{_FORMAT} {__version__} {filename} {allows_external_symlinks} {sha256}"
 
 
 class _ScatteredError(Exception):

@@ -46,15 +46,21 @@ class WheelStore:
         """The path of the unpacked wheel, which may not exist yet."""
         return self._directory / sha256[:2] / f"{sha256}.unpacked"
 
+    def known(self, *, filename: str, sha256: str) -> tuple[WheelManifest, Path] | None:
+        """What `check` returned before of the archive with that hash, if it is kept."""
+        path = self.path(sha256)
+        manifest = _read(path, filename, self._root)
+        return None if manifest is None else (manifest, path)
+
     def check(self, archive: Path, *, filename: str, sha256: str) -> tuple[WheelManifest, Path | None]:
         """As `check_wheel`, with the result cached; also return the unpacked wheel, unless the cache is read-only.
 
         :param sha256: of the archive, verified by the caller.
         """
-        path = self.path(sha256)
-        known = _read(path, filename, self._root)
+        known = self.known(filename=filename, sha256=sha256)
         if known is not None:
-            return known, path
+            return known
+        path = self.path(sha256)
         try:
             with fs.publish_stream(path, root=self._root, time=stamp_of(sha256)) as stream:
                 return _unpack(archive, filename, stream), path

@@ -272,6 +272,14 @@ class Channels:
         """Whether the record is the `host` channel's."""
         return self._host is not None and record.origin == HOST
 
+    def stored(self, record: Record) -> Path | None:
+        """Return the archive of a record on this machine, as `Client.stored`."""
+        if self._host is not None and self.packed(record):
+            return self._host.stored(record)
+        if record.sha256 is None or record.size is None:
+            return None
+        return self._client().stored(record.url, record.sha256, record.size, record.filename)
+
     def archive(self, record: Record, progress: Progress | None = None) -> Path:
         """Return the archive of a record, verified by its sha256.
 

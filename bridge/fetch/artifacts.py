@@ -63,6 +63,14 @@ class ArtifactStore:
                 return path
         return next((path for path in self._in_folders.get(name, ()) if self._hash(path) == sha256), None)
 
+    def stored(self, sha256: str, size: int, name: str) -> Path | None:
+        """The artifact of that hash in the cache, if its size is right; its content is not verified."""
+        path = self.path(sha256, name)
+        try:
+            return path if fs.lstat_regular(path, root=self._root).st_size == size else None
+        except OSError:
+            return None
+
     @cached_property
     def _in_folders(self) -> Mapping[str, Sequence[Path]]:
         """The files of the folders by name. Raises `FaultError`."""

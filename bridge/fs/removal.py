@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import stat
+import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridge.faults import failpoint, faults
+from bridge.fs import system
 from bridge.fs.system import os
 from bridge.fs.tree import BELOW
 from converters.deferred import regex
@@ -21,6 +23,7 @@ __all__ = ["is_kept_open", "remove_tree"]
 
 _NOT_EMPTY = {errno.ENOTEMPTY, errno.EEXIST}
 _REMOVERS = 8  # threads
+_MOST_OPEN = 16  # removed directories, before the next one is removed
 _DEEPEST = 100  # directories held open at once while a tree is removed
 _KEPT_OPEN = regex(r"\.(?:nfs|fuse_hidden|bridge_hidden)[0-9A-Fa-f.]{4,}\Z")
 
@@ -35,8 +38,8 @@ def remove_tree(path: Path) -> bool:
 
     Return `False` if only files remain that NFS or FUSE keeps until the processes that opened them end
     (`is_kept_open`), and their directories. Directories that their owner may not write are made writable first. Several
-    threads share the files of a large directory: where freeing blocks waits for the device, eight removed 4,000 files
-    in a tenth of the time.
+    threads share the files of a directory: where freeing blocks waits for the device, eight removed 4,000 files in a
+    tenth of the time. A directory's blocks are freed when it is closed, which these threads do as well.
 
     :raises FaultError: the system refused; some of it may be gone.
     """
@@ -49,21 +52,10 @@ def remove_tree(path: Path) -> bool:
         above = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             with ThreadPoolExecutor(_REMOVERS) as pool:
-                _remove_below(path.name, above, pool)
-            return _remove_emptied(path.name, above)
+                remover = _Remover(pool)
+                return remover.remove(path.name, above)
         finally:
             os.close(above)
-    return True
-
-
-def _remove_emptied(name: str, above: int) -> bool:
-    """Remove an emptied directory; `False` if only files that are kept open remain in it."""
-    try:
-        os.rmdir(name, dir_fd=above)
-    except OSError as error:
-        if error.errno not in _NOT_EMPTY or not _holds_kept_open(name, above):
-            raise
-        return False
     return True
 
 
@@ -84,18 +76,41 @@ def _holds_kept_open(name: str, above: int) -> bool:
         os.close(descriptor)
 
 
-def _remove_below(name: str, above: int, pool: ThreadPoolExecutor, *, top: int | None = None, depth: int = 0) -> None:
-    """Empty a directory. Directories below `_DEEPEST` levels are first moved up to `top`: nesting cannot exhaust the
-    stack.
-    """
-    try:
-        descriptor = os.open(name, BELOW, dir_fd=above)
-    except PermissionError:
-        os.chmod(name, 0o700, dir_fd=above)
-        descriptor = os.open(name, BELOW, dir_fd=above)
-    try:
-        if os.fstat(descriptor).st_mode & stat.S_IRWXU != stat.S_IRWXU:
-            os.fchmod(descriptor, 0o700)
+class _Remover:
+    """Removes directories, with threads of a pool."""
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        self._pool = pool
+        self._open = threading.BoundedSemaphore(_MOST_OPEN)
+
+    def remove(self, name: str, above: int, *, top: int | None = None, depth: int = 0) -> bool:
+        """Remove a directory; `False` if only files that are kept open remain in it.
+
+        Directories below `_DEEPEST` levels are first moved up to `top`: nesting cannot exhaust the stack.
+        """
+        try:
+            descriptor = os.open(name, BELOW, dir_fd=above)
+        except PermissionError:
+            os.chmod(name, 0o700, dir_fd=above)
+            descriptor = os.open(name, BELOW, dir_fd=above)
+        try:
+            if os.fstat(descriptor).st_mode & stat.S_IRWXU != stat.S_IRWXU:
+                os.fchmod(descriptor, 0o700)
+            self._empty(descriptor, top, depth)
+            if not system.RENAMES_IN_USE:
+                os.close(descriptor)  # Windows removes no directory that is open.
+                descriptor = -1
+            return _remove_emptied(name, above)
+        finally:
+            if descriptor >= 0:
+                self._open.acquire()
+                self._pool.submit(self._close, descriptor)
+
+    def _close(self, descriptor: int) -> None:
+        os.close(descriptor)
+        self._open.release()
+
+    def _empty(self, descriptor: int, top: int | None, depth: int) -> None:
         seen: list[tuple[str, bool]] = []
         while True:
             entries = _entries(descriptor)
@@ -107,17 +122,26 @@ def _remove_below(name: str, above: int, pool: ThreadPoolExecutor, *, top: int |
                     os.chmod(entry, 0o700, dir_fd=descriptor)
                     os.rename(entry, f"deep-{os.urandom(8).hex()}", src_dir_fd=descriptor, dst_dir_fd=top)
                     continue
-                _remove_below(entry, descriptor, pool, top=descriptor if top is None else top, depth=depth + 1)
-                _remove_emptied(entry, descriptor)
+                self.remove(entry, descriptor, top=descriptor if top is None else top, depth=depth + 1)
             files = [entry for entry, is_directory in entries if not is_directory]
-            if len(files) < 4 * _REMOVERS:
+            if len(files) < 2:
                 _unlink_each(files, descriptor)
             else:
-                list(pool.map(_unlink_each, [files[n::_REMOVERS] for n in range(_REMOVERS)], [descriptor] * _REMOVERS))
+                count = min(_REMOVERS, len(files))
+                list(self._pool.map(_unlink_each, [files[n::count] for n in range(count)], [descriptor] * count))
             if top is not None or not entries:
                 return  # directories are moved up to the top level only
-    finally:
-        os.close(descriptor)
+
+
+def _remove_emptied(name: str, above: int) -> bool:
+    """Remove an emptied directory; `False` if only files that are kept open remain in it."""
+    try:
+        os.rmdir(name, dir_fd=above)
+    except OSError as error:
+        if error.errno not in _NOT_EMPTY or not _holds_kept_open(name, above):
+            raise
+        return False
+    return True
 
 
 def _unlink_each(names: Iterable[str], above: int) -> None:

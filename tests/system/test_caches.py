@@ -16,7 +16,7 @@ from bridge.cache import prune as caches
 from bridge.errors import PrefixLockedError
 from tests.support.builders import make_repodata
 from tests.support.command_line import Bridge
-from tests.support.environments import Environment
+from tests.support.environments import SITE, Environment
 from tests.support.servers import IndexServer
 
 DAY = 86400.0
@@ -128,7 +128,9 @@ def test_a_cache_that_cannot_be_written_is_used_all_the_same(tmp_path: Path) -> 
 
 
 def test_a_damaged_archive_is_fetched_again(bridge: Bridge, index: IndexServer, tmp_path: Path) -> None:
-    """An install reads what the cache has only after holding it against the hash that the index promises."""
+    """An install reads an archive only after holding it against the hash that the index promises, and reads none that
+    it has unpacked.
+    """
     own = Bridge(cache=tmp_path / "cache", index=bridge.index, folder=tmp_path)
     make_repodata(tmp_path / "channel")
     words = ["install", "-c", tmp_path / "channel", "pypi:cow", "-p"]
@@ -138,8 +140,17 @@ def test_a_damaged_archive_is_fetched_again(bridge: Bridge, index: IndexServer, 
     for path in archives:
         path.write_bytes(path.read_bytes()[:-1] + b"X")
     done = own(*words, Environment(tmp_path / "two").root, "--offline")
+    assert done.status == 0, done.err
+    one, two = (tmp_path / name / SITE / "cow/__init__.py" for name in ("one", "two"))
+    assert one.read_bytes() == two.read_bytes()
+    for path in (tmp_path / "cache/unpacked").rglob("*.unpacked"):
+        path.write_bytes(path.read_bytes().replace(b"print", b"PRINT"))
+    done = own(*words, Environment(tmp_path / "three").root, "--offline")
+    assert done.status == 0, done.err  # Each member of the archive is compared.
+    assert (tmp_path / "three" / SITE / "cow/__init__.py").read_bytes() == one.read_bytes()
+    done = own(*words, Environment(tmp_path / "four").root, "--offline")
     assert done.status == 5
     assert "is damaged" in done.err
-    done = own(*words, tmp_path / "two")
+    done = own(*words, tmp_path / "four")
     assert done.status == 0, done.err
     assert caches.inspect(tmp_path / "cache", verifies=True).damaged == ()

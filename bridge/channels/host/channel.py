@@ -60,6 +60,12 @@ class HostChannel:
                 return (self._start_packing(layout, path),)
             return (record if record is not None else self._pack(layout, name, path),)
 
+    def stored(self, record: Record) -> Path | None:
+        """The path of a record's archive if it was packed before; its content is not verified."""
+        path = self._cache / record.subdir / record.filename
+        known = self._read(path) if path not in self._packing else None
+        return path if known is not None and known.sha256 == record.sha256 else None
+
     def archive(self, record: Record) -> Path:
         """The path of a record's archive with its sha256; a damaged one is packed again.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bridge.errors import BridgeError, NetworkError, UnsafeInputError, UsageError
 from bridge.fetch.urls import local_path
-from bridge.install.fetching import fetch_archive, file_of
+from bridge.install.checking import file_of
+from bridge.install.fetching import fetch_archive
 from bridge.install.sources import Sources
 from bridge.model import Plan, Remove, Resolved
 from bridge.prefix.claims import incoming

@@ -17,6 +17,7 @@ from bridge import fs
 from bridge.archive.conda import CondaManifest
 from bridge.archive.wheel_contents import WheelContents
 from bridge.archive.wheels import WheelManifest
+from bridge.cache.blobs import sha256_of
 from bridge.cache.packages import PackageStore, unpacked_package
 from bridge.cache.wheels import unpacked_contents
 from bridge.errors import FaultError, IntegrityError
@@ -24,7 +25,7 @@ from bridge.fs.processes import Spread, processors, spread
 from bridge.install.manifest import site_packages_after
 from bridge.install.provenance import conda_depends, meta_path
 from bridge.install.staging.bytecode import Compiled
-from bridge.install.staging.inputs import StagedPaths, StageInputs, differs
+from bridge.install.staging.inputs import StagedPaths, StageInputs, changed, differs
 from bridge.install.staging.linking import Part, link_package, packed_entries
 from bridge.install.staging.originals import Originals
 from bridge.install.staging.placer import Placer
@@ -203,6 +204,8 @@ class Placing:
                 raise
         with suppress(FaultError):
             fs.remove_tree(unpacked)
+        if each.record.sha256 != sha256_of(inputs.archives[identity]):
+            raise changed(manifest.filename)
         PackageStore(inputs.cache).check(
             inputs.archives[identity],
             sha256=each.record.sha256,
