@@ -150,11 +150,11 @@ def _edges(
 def _package_of(space: Space, variable: Variable, pins: Pins) -> VariableId | None:
     """Return the variable whose candidate is the package behind an identifier."""
     if variable.kind == "extra":
-        for name in (f"project:{variable.key}", f"pypi:{variable.key}", variable.key):
-            owner = space.find(name)
-            if owner is not None and owner in pins:
-                return _package_of(space, space.variables[owner], pins)
-        return next(_providing(space, variable, pins), None)
+        key = variable.key
+        providers = space.catalog.providers
+        names = (key,) if variable.is_of_records else (f"project:{key}", f"pypi:{key}", *providers(key))
+        owners = (owner for name in names if (owner := space.find(name)) is not None and owner in pins)
+        return next((_package_of(space, space.variables[owner], pins) for owner in owners), None)
     pin = pins.get(variable.id)
     if pin is None:
         return None
@@ -164,13 +164,3 @@ def _package_of(space: Space, variable: Variable, pins: Pins) -> VariableId | No
     if variable.kind == "selector":
         return meaning.providers[pin.bit.bit_length() - 2]
     return variable.id
-
-
-def _providing(space: Space, extra: Variable, pins: Pins) -> Iterator[VariableId]:
-    """Yield the pinned conda names that provide an extra's project."""
-    for pin in pins.values():
-        meaning = space.meanings[pin.variable]
-        if meaning.conda is None or pin.bit == meaning.wheel_bit:
-            continue
-        if extra.key in meaning.conda.provided[pin.bit.bit_length() - 2].projects:
-            yield pin.variable

@@ -39,6 +39,17 @@ def test_a_version_without_a_slim_record_hides_no_older_one() -> None:
     assert whole_versions(*bases("1.1"), newer, older) == {"1.1"}
 
 
+def test_an_extra_belongs_to_the_record_that_provides_its_project_under_another_name() -> None:
+    """`dask-core` is the only record of the project `dask`, so no variable stands for a choice between providers."""
+    first = wheel("dask-1.0-py3-none-any.whl", "dep ; extra == 'array'")
+    world = World(
+        records=(PYTHON, DEP, record("dask-core", "1.0", "python")), wheels=(first,), names={"dask-core": ["dask"]}
+    )
+    packages = {each.record.name: each for each in world.solve([], ["dask[array]"]).packages}
+    assert packages["dask-core"].extras == ("array",)
+    assert packages["dep"].required_by == ("dask-core",)
+
+
 def test_a_virtual_package_is_no_addition() -> None:
     assert whole_versions(*bases("1.1"), record("geo", "1.1", "geo-base 1.1", "__linux", "python")) == set()
 
