@@ -9,8 +9,8 @@ published and neighbouring versions the same answers in the orders of rattler an
 docs/conversion.md lists. Differences beyond: 0.
 
 libsolv's order is a model in python (tests/support/libsolv_order.py). `--libsolv` holds it against a compiled libsolv
-(with ENABLE_CONDA) on every pair of a written spec and a version that was judged, `--conda` rattler's answers against
-those of the conda that a python has.
+(with ENABLE_CONDA) on every pair of a written spec and a version that was judged, `--conda` judges the same pairs in the
+order of the conda that a python has (rattler's, but for prefixes of pre-releases with other zeros).
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ from pathlib import Path
 
 import zstandard
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from rattler import Version, VersionSpec
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.support import libsolv_order
-from tests.support.conversion_meaning import Judge, Release
+from tests.support.conversion_meaning import Judge, Release, is_documented
 
 _ASK_CONDA = """
 import json, sys
@@ -78,14 +79,19 @@ def against_libsolv(asked: Mapping[str, set[str]], library: Path) -> Iterator[st
                 yield f"{spec} on {version}: libsolv and its model differ"
 
 
-def against_conda(asked: Mapping[str, set[str]], python: Path) -> Iterator[str]:
-    """Yield the pairs on which conda and rattler differ, except prefixes, where they read other zeros differently."""
-    lines = "".join(json.dumps([spec, sorted(versions)]) + "\n" for spec, versions in asked.items())
+def against_conda(judge: Judge, python: Path) -> Iterator[str]:
+    """Yield the pairs on which conda, where it differs from rattler, also differs undocumented from PEP 440."""
+    lines = "".join(json.dumps([spec, sorted(versions)]) + "\n" for spec, versions in judge.asked.items())
     said = subprocess.run([python, "-c", _ASK_CONDA], input=lines, capture_output=True, text=True, check=True).stdout
-    for (spec, versions), line in zip(asked.items(), said.splitlines(), strict=True):
-        ours = VersionSpec(spec)
-        differing = {version for version in versions if ours.matches(Version(version))} ^ set(json.loads(line))
-        yield from (f"{spec} on {version}: conda and rattler differ" for version in differing if ".*" not in spec)
+    for (spec, versions), line in zip(judge.asked.items(), said.splitlines(), strict=True):
+        ours, accepted = VersionSpec(spec), set(json.loads(line))
+        for version in {version for version in versions if ours.matches(Version(version))} ^ accepted:
+            judge.counted["pairs on which conda and rattler differ"] += 1
+            meant, looser = SpecifierSet(judge.meant[spec]), version in accepted
+            if meant.contains(version, prereleases=True) != looser and not any(
+                is_documented(clause, version, looser=looser) for clause in meant
+            ):
+                yield f"{meant} became {spec!r}, which differs on {version} in conda"
 
 
 def main() -> None:
@@ -95,7 +101,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--libsolv", type=Path, help="a compiled libsolv to hold its model against")
-    parser.add_argument("--conda", type=Path, help="the python of a conda to hold rattler against")
+    parser.add_argument("--conda", type=Path, help="the python of a conda, a third order")
     options = parser.parse_args()
     known = [release for release in releases(options.files) if is_readable(release)]
     universe: dict[str, list[Release]] = {}
@@ -114,7 +120,7 @@ def main() -> None:
     if options.libsolv:
         judge.wrong += against_libsolv(judge.asked, options.libsolv)
     if options.conda:
-        judge.wrong += against_conda(judge.asked, options.conda)
+        judge.wrong += against_conda(judge, options.conda)
     summary = {**judge.counted, "differences": len(judge.wrong), "seconds": round(time.perf_counter() - started, 1)}
     print(json.dumps({"summary": summary, "differences": judge.wrong} if options.json else summary, indent=2))
     for line in judge.wrong[:40] if not options.json else ():

@@ -141,13 +141,14 @@ class Judge:
     """Converts the metadata of releases and judges the records. `universe`: project → its releases.
 
     `counted` says how much was judged, and of which documented kinds the differences were; `wrong` are the others.
-    `asked`: version spec → the versions it was judged on.
+    `asked`: version spec → the versions it was judged on; `meant`: version spec → the specifiers that it stands for.
     """
 
     universe: Mapping[str, Sequence[Release]]
     counted: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
     asked: dict[str, set[str]] = field(default_factory=dict)
+    meant: dict[str, str] = field(default_factory=dict)
 
     def judge(self, release: Release) -> None:
         """Convert a release for every place, and judge each record at every place where it may be."""
@@ -251,6 +252,7 @@ class Judge:
             self.counted["dependencies"] += 1
             versions = self._versions(project, specifier)
             self.asked.setdefault(said[project] or "*", set()).update(versions)
+            self.meant[said[project] or "*"] = str(specifier)
             for text, order, is_named in _differences(said[project], str(specifier), versions):
                 self.counted[f"versions that differ in {order}, as documented"] += is_named
                 if not is_named:
