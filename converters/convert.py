@@ -210,7 +210,7 @@ def _notes_on_fit(wheel: Manifest, named: WheelName, shape: Shape) -> Iterator[N
         yield Note(kind="information", text=text)
     if named.tags != written_tags(wheel.tags):
         yield Note(kind="tags", text="the tags in the wheel differ from those in its file name, which were used")
-    if any("linux_" in tag.platform and not tag.platform.startswith("manylinux") for tag in named.tags):
+    if any(tag.platform.startswith("linux_") for tag in named.tags):
         yield Note(kind="glibc", text="its tag does not say which glibc it needs")
 
 

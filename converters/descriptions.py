@@ -55,6 +55,11 @@ _SPDX: Mapping[str, str] = {
     "zope public license": "ZPL-2.1",
     "boost software license 1.0 (bsl-1.0)": "BSL-1.0",
     "zlib/libpng license": "Zlib",
+    **{
+        f"{name}{plus}": f"{name[:-2].upper()}-{name[-1]}.0-{which}"
+        for name in ("gplv2", "gplv3", "lgplv3", "agplv3")
+        for plus, which in (("", "only"), ("+", "or-later"))
+    },
     "gnu general public license v2 (gplv2)": "GPL-2.0-only",
     "gnu general public license v2 or later (gplv2+)": "GPL-2.0-or-later",
     "gnu general public license v3 (gplv3)": "GPL-3.0-only",

@@ -16,7 +16,7 @@ from converters.dependencies import Dependencies
 from converters.errors import UnsafeInputError
 from converters.layout import PackageLayout
 from converters.names import NameMap
-from converters.payload import PLACEHOLDER, File, Manifest, Payload
+from converters.payload import PLACEHOLDER, File, Manifest, Payload, linked
 from converters.record import WHEEL_ATTESTATIONS
 from converters.shape import Shape
 from converters.versions import conda_version, to_version_spec
@@ -135,7 +135,7 @@ def info_files(
         "run_exports.json": {},
     }
     if layout.is_portable:
-        commands = [f"{command.name} = {command.module}:{command.attribute}" for command in wheel.entry_points]
+        commands = [f"{each.name} = {each.module}:{each.attribute}" for each in linked(wheel, layout)]
         noarch = {"type": "python", "entry_points": commands}
         documents["link.json"] = {"noarch": noarch, "package_metadata_version": 1}
     files = {name: _json(document) for name, document in documents.items()}

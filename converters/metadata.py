@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from converters.deferred import dataclass, regex
-from converters.descriptions import author_text, license_name, well_known_urls
+from converters.descriptions import author_text, license_name, stated, well_known_urls
 from converters.errors import UnsafeInputError
 from converters.fields import read_fields
 from converters.projects import canonicalize_name
@@ -94,18 +94,25 @@ def parse_metadata(data: bytes, source: str) -> CoreMetadata:
         version=version,
         requires_python=raw.get("requires_python") or None,
         requires_dist=tuple(" ".join(line.split("\n")) for line in raw.get("requires_dist", ())),  # folded (RFC 822)
-        provides_extra=tuple(canonicalize_name(extra) for extra in raw.get("provides_extra", ())),
+        provides_extra=tuple(_extras(raw.get("provides_extra", ()))),
         dynamic=tuple(field.lower() for field in raw.get("dynamic", ())),
         license=license_name(raw.get("license_expression"), raw.get("license"), raw.get("classifiers", ())),
         license_files=tuple(raw.get("license_files", ())),
-        summary=raw.get("summary"),
-        home_page=raw.get("home_page") or urls.get("home") or urls.get("source"),
+        summary=" ".join(summary.split()) if (summary := stated(raw.get("summary"))) else None,
+        home_page=stated(raw.get("home_page")) or urls.get("home") or urls.get("source"),
         source_url=urls.get("source"),
         documentation_url=urls.get("documentation"),
         author=author_text(raw.get("author"), raw.get("author_email"))
         or author_text(raw.get("maintainer"), raw.get("maintainer_email")),
         repeated=repeated,
     )
+
+
+def _extras(fields: Iterable[str]) -> Iterator[str]:
+    """Yield the normalised names; those that are none can be asked for nowhere."""
+    for field in fields:
+        with suppress(ValueError):
+            yield canonicalize_name(field, validate=True)
 
 
 def _take_repeated(raw: RawMetadata, unparsed: dict[str, list[str]]) -> tuple[str, ...]:

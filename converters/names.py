@@ -179,8 +179,8 @@ class NameMap:
         """Return the conda name under which a wheel of `project` is recorded.
 
         This is the name that a rule gives; otherwise that of the one conda package that provides only this project;
-        otherwise the project's own name; otherwise, if the table maps that name to other projects, `pypi-PROJECT`,
-        since a name must have one meaning.
+        otherwise the project's own name; otherwise, if the table maps that name to other projects or it is the
+        interpreter's, `pypi-PROJECT`, since a name must have one meaning.
         """
         ruled = self._rules.renamed(project)
         if ruled is not None:
@@ -189,7 +189,8 @@ class NameMap:
         if len(exclusive) == 1:
             return exclusive[0]
         row = self._rows.get(project)
-        return project if row is None or project in row else f"pypi-{project}"
+        is_free = project != "python" and (row is None or project in row)
+        return project if is_free else f"pypi-{project}"
 
 
 def projects_of_purls(purls: Iterable[str]) -> tuple[str, ...]:

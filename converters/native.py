@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from converters.deferred import dataclass, regex
 
-__all__ = ["HEAD", "NativeFile", "is_extension_module", "read_native", "runs_on"]
+__all__ = ["HEAD", "NativeFile", "abi_of_module", "read_native", "runs_on"]
 
 HEAD = 1024  # bytes that `read_native` needs
 
@@ -22,7 +22,7 @@ _ELF = {
 _MACH_O = {0x01000007: "osx-64", 0x0100000C: "osx-arm64"}
 _PE = {0x8664: "win-64", 0x014C: "win-32", 0xAA64: "win-arm64"}
 _SYSTEMS = {"linux": "Linux", "osx": "macOS", "win": "Windows"}
-_MODULE = regex(r"\.(cpython-[0-9]+\w*-[\w-]+|abi3)\.so\Z|\.pyd\Z")
+_MODULE = regex(r"\.(?:cpython-([0-9]+[a-z]*)-[\w-]+\.so|(abi3)\.so|(?:cp([0-9]+t?)-\w+\.)?pyd)\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +64,13 @@ def _native(path: str, system: str, known: dict[int, str], machines: Iterable[in
     return NativeFile(path=path, system=_SYSTEMS[system], subdirs=subdirs)
 
 
-def is_extension_module(path: str) -> bool:
-    """Return whether a path has the suffix of an extension module, which only one ABI on one platform can import."""
-    return _MODULE.search(path) is not None
+def abi_of_module(path: str) -> str | None:
+    """Return the ABI in the suffix of an extension module (`cp313t`, `abi3`; `none`: `.pyd`); `None` of others."""
+    suffix = _MODULE.search(path)
+    if suffix is None:
+        return None
+    python = suffix[1] or suffix[3]
+    return f"cp{python}" if python else suffix[2] or "none"
 
 
 def runs_on(files: Iterable[NativeFile]) -> frozenset[str] | None:
@@ -79,6 +83,6 @@ def runs_on(files: Iterable[NativeFile]) -> frozenset[str] | None:
     systems = {file.system for file in natives}
     if len(systems) != 1:
         return None
-    if systems == {"Windows"} and not any(is_extension_module(file.path) for file in natives):
+    if systems == {"Windows"} and all(abi_of_module(file.path) is None for file in natives):
         return None
     return frozenset().union(*(file.subdirs for file in natives))

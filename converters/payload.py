@@ -23,7 +23,7 @@ from converters.metadata import CoreMetadata
 from converters.native import NativeFile
 from converters.package import Member
 
-__all__ = ["PLACEHOLDER", "Archive", "File", "Manifest", "Payload", "arrange"]
+__all__ = ["PLACEHOLDER", "Archive", "File", "Manifest", "Payload", "arrange", "linked"]
 
 PLACEHOLDER = "/opt/bridge_prefix_placeholder"
 """Stands for the prefix in the first line of scripts; installers replace it (paths.json, file mode `text`)."""
@@ -34,7 +34,7 @@ _STALE = ("RECORD", "RECORD.jws", "RECORD.p7s", "INSTALLER", "direct_url.json") 
 _LICENSE = re.compile(r"(licenses/.+|(licen[cs]e|copying|notice|authors)[^/]*)\Z", re.IGNORECASE)
 
 _COMMAND = """\
-#!{placeholder}/bin/python
+#!{interpreter}
 import re
 import sys
 
@@ -149,21 +149,23 @@ def arrange(archive: Archive, wheel: Manifest, layout: PackageLayout) -> Payload
         else:
             _take(taken, _place(archive, member, wheel, layout), layout, wheel)
     rows = [_row(layout, file) for file in taken.values()]
-    commands = []
+    commands, by_installer = [], linked(wheel, layout)
     for command in wheel.entry_points:
         path = f"{layout.scripts}/{command.name}"
         source = f"{wheel.dist_info}/entry_points.txt"
         refuse_reserved(wheel.filename, source, layout.installed(path), is_windows=layout.is_windows)
-        commands.append(_made(path, _command(command), is_executable=True, is_patched=True))
-        rows += [(name, "", "") for name in _commands_of(layout, command)]
+        commands.append(_made(path, _command(command, layout), is_executable=True, is_patched=True))
+        recorded = layout.record_path(path)
+        is_launcher = layout.is_windows and command in by_installer
+        rows += [(f"{recorded}{end}", "", "") for end in (("-script.py", ".exe") if is_launcher else ("",))]
     info = f"{layout.site_packages}/{wheel.dist_info}"
     installer = _made(f"{info}/INSTALLER", b"conda\n")
     rows += [_row(layout, installer), (f"{wheel.dist_info}/RECORD", "", "")]
     for made in (installer, _made(f"{info}/RECORD", _record(rows)), *commands):
         _take(taken, made, layout, wheel)
     _refuse_file_as_directory(taken, wheel)
-    # The installer makes the commands of a portable package; here they only reserve their paths.
-    left_out = set(map(_path, commands)) if layout.is_portable else set()
+    # The installer makes the commands in link.json; here they only reserve their paths.
+    left_out = {f"{layout.scripts}/{command.name}" for command in by_installer}
     files = [file for file in taken.values() if _path(file) not in left_out]
     return Payload(
         files=tuple(sorted(files, key=_path)),
@@ -172,6 +174,18 @@ def arrange(archive: Archive, wheel: Manifest, layout: PackageLayout) -> Payload
         dropped=tuple(dropped),
         replaced=tuple(replaced),
         missing_licenses=tuple(field for field, paths in _listed_licenses(wheel).items() if not paths),
+    )
+
+
+def linked(wheel: Manifest, layout: PackageLayout) -> tuple[_Command, ...]:
+    """Return the commands that the installer of a package makes, which link.json lists.
+
+    rattler and mamba refuse a package with others than ASCII ones, and mamba one with a blank in a name. For these the
+    package has scripts.
+    """
+    portable = wheel.entry_points if layout.is_portable else ()
+    return tuple(
+        each for each in portable if f"{each.name}{each.module}{each.attribute}".isascii() and " " not in each.name
     )
 
 
@@ -242,21 +256,19 @@ def _script(archive: Archive, member: _WheelFile, layout: PackageLayout) -> byte
         if shebang is None or member.size > _LONGEST_SCRIPT:
             return None
         rest = (head + stream.read())[shebang.end() :]
-    name = f"python{shebang.group(1).decode()}.exe" if layout.is_windows else "bin/python"
+    name = _interpreter(layout, shebang.group(1).decode())
     return b"#!" + f"{PLACEHOLDER}/{name}".encode() + (shebang.group(2) or b"\n") + rest
 
 
-def _command(command: _Command) -> bytes:
+def _interpreter(layout: PackageLayout, w: str = "") -> str:
+    return f"python{w}.exe" if layout.is_windows else "bin/python"
+
+
+def _command(command: _Command, layout: PackageLayout) -> bytes:
     """Return the script of an entry point, like pip's. Only the first part of a dotted attribute is imported (C46)."""
     imported = command.attribute.split(".", 1)[0]
     values = {"module": command.module, "imported": imported, "attribute": command.attribute}
-    return _COMMAND.format(placeholder=PLACEHOLDER, **values).encode()
-
-
-def _commands_of(layout: PackageLayout, command: _Command) -> list[str]:
-    """Return the paths in RECORD of an entry point's commands."""
-    path = layout.record_path(f"{layout.scripts}/{command.name}")
-    return [f"{path}-script.py", f"{path}.exe"] if layout.is_windows else [path]
+    return _COMMAND.format(interpreter=f"{PLACEHOLDER}/{_interpreter(layout)}", **values).encode()
 
 
 def _made(path: str, data: bytes, *, is_executable: bool = False, is_patched: bool = False) -> File:

@@ -16,10 +16,10 @@ from converters.dependencies import Evaluator
 from converters.errors import UnsafeInputError
 from converters.layout import PackageLayout
 from converters.markers import Place, PythonVersions, microversions
-from converters.native import NativeFile, is_extension_module, runs_on
+from converters.native import NativeFile, runs_on
 from converters.payload import Manifest
 from converters.spans import Span, split
-from converters.tags import Fit, fits, fits_at, misfit
+from converters.tags import Fit, fits, fits_at, misfit, tags_of_modules
 from converters.target import SUBDIRS, Python
 from converters.wheel import WheelName
 
@@ -55,9 +55,10 @@ def shapes_of(
 
     Raises `UnsafeInputError`: `wheel-tag`, `requires-python`.
     """
-    everywhere = fits(named.tags)
+    tags = tags_of_modules(natives, named.tags)
+    everywhere = fits(tags)
     if not everywhere:
-        raise misfit(wheel.filename, named.tags)
+        raise misfit(wheel.filename, tags)
     requires_python = evaluator.requirements.requires_python
     at = microversions(evaluator.requirements.deciding())
     has_headers = _has_headers(wheel)
@@ -82,7 +83,7 @@ def shapes_of(
 
 
 def _shape(fit: Fit, span: Span, requires_python: SpecifierSet, *, has_headers: bool) -> Shape:
-    built_for = None if fit.abi in ("none", "abi3") else fit.python
+    built_for = None if fit.abi == "none" else fit.python
     limits = [f"__{span.system}"] if span.system else []
     limits += fit.depends
     if has_headers and built_for is None and _names_python(span.subdirs[0]):
@@ -121,16 +122,8 @@ def _subdirs(filename: str, fit: Fit, natives: Sequence[NativeFile]) -> list[str
     tied = runs_on(natives)
     if tied is None:
         return sorted(SUBDIRS)
-    where = ", ".join(sorted(tied)) or f"an architecture of {natives[0].system} that conda does not support"
-    modules = [native.path for native in natives if is_extension_module(native.path)]
-    if modules:
-        raise UnsafeInputError(
-            "wheel-tag",
-            f"{filename} is tagged for any platform, but has extension modules that run only on {where}",
-            context=tuple(f"extension module: {path}" for path in modules[:5]),
-            hint="rebuild the wheel with the right tags, or correct them with `wheel tags`",
-        )
     if not tied:
+        where = f"an architecture of {natives[0].system} that conda does not support"
         raise UnsafeInputError(
             "wheel-tag",
             f"{filename} is tagged for any platform, but has native code that runs only on {where}",

@@ -8,7 +8,7 @@ and not on conda-forge's helper packages, which other channels do not have.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from packaging.specifiers import SpecifierSet
@@ -16,9 +16,10 @@ from packaging.tags import Tag
 from packaging.version import Version
 
 from converters.errors import UnsafeInputError
-from converters.target import SUBDIRS, Python
+from converters.native import NativeFile, abi_of_module, runs_on
+from converters.target import SUBDIRS, Python, Target
 
-__all__ = ["Fit", "fits", "fits_at", "misfit"]
+__all__ = ["Fit", "fits", "fits_at", "misfit", "tags_of_modules"]
 
 _LINUX = {architecture: subdir for subdir, (system, _, _, _, architecture) in SUBDIRS.items() if system == "linux"}
 _MACOS = {"x86_64": ["osx-64"], "arm64": ["osx-arm64"], "universal2": ["osx-64", "osx-arm64"]}
@@ -31,9 +32,9 @@ _MACOSX = re.compile(r"macosx_([0-9]+)_([0-9]+)_(\w+)\Z")
 _PYTHON = re.compile(r"(py|cp)([23])([0-9]*)\Z")
 _ABI = re.compile(r"cp([23])([0-9]+)(t|mu|m|)\Z")
 _OLDEST_ARM64 = (11, 0)  # the oldest macOS on arm64
-_ABI_RANK = {"none": 2, "abi3": 1}  # the ABI of one minor version is best
+_ABI_RANK = {"none": 2, "abi3": 1, "abi3t": 1}  # the ABI of one minor version is best
 
-_CPYTHON = "python_abi * *_cp*"
+_STABLE = {"abi3": "python_abi * *_cp*", "abi3t": "python_abi * *_cp*t"}
 # The builds of python_abi for free-threaded pythons (`8_cp314t`) do not support abi3 (PEP 703), and no glob excludes
 # them. This regular expression (CEP 29: `^…$`) does, because the others have at most two characters after `cp3`. It has
 # no brackets, which libsolv cannot read, no bars and no groups, which conda cannot; strict readers of `depends` see
@@ -45,7 +46,7 @@ _WITH_GIL = "python_abi * ^.*_cp3..?$"
 class Fit:
     """A subdir and range of pythons that a wheel supports.
 
-    `abi` is `none`, `abi3`, or the ABI of one minor version (`cp312`, `cp313t`); then `python` is that version.
+    `abi` is `none`, `abi3`, `abi3t`, or that of one minor version (`cp312`, `cp313t`); then `python` is that version.
     `depends` are MatchSpecs of virtual packages and `python_abi`, `constrains` of `python_abi`; all are positional
     (CEP 29), because libsolv reads no other form.
     """
@@ -86,10 +87,23 @@ def fits(tags: Iterable[Tag]) -> tuple[Fit, ...]:
     return tuple(sorted(unordered, key=lambda fit: (fit.subdir, fit.abi, str(fit.pythons))))
 
 
+def tags_of_modules(natives: Sequence[NativeFile], tags: Collection[Tag]) -> Collection[Tag]:
+    """Return the tags that the extension modules of a wheel tagged `any` should have given it; without any, `tags`.
+
+    pip installs such a wheel everywhere, but only the pythons and platforms of its modules can import them.
+    """
+    abis = {abi for file in natives if (abi := abi_of_module(file.path)) is not None}
+    platforms = [Target(subdir=subdir).platform_tags()[0] for subdir in runs_on(natives) or () if abis]
+    named = [
+        ("py3", abi) if abi == "none" else ("cp32", abi) if abi == "abi3" else (abi.rstrip("tmu"), abi) for abi in abis
+    ]
+    return {Tag(python, abi, platform) for python, abi in named for platform in platforms} or tags
+
+
 def fits_at(everywhere: Sequence[Fit], subdir: str, version: str) -> tuple[Fit, ...]:
     """Return the best of a wheel's fits on `subdir` for a full python version, one for each kind of its builds.
 
-    The ABI of the build is better than abi3, and abi3 than none; free-threaded builds have no abi3 (PEP 703).
+    The ABI of the build is better than abi3, and abi3 than none; free-threaded builds have abi3t instead (PEP 803).
     """
     if len(everywhere) == 1:
         return tuple(everywhere)
@@ -107,14 +121,14 @@ def _rank(fit: Fit) -> tuple[int, bool, Version]:
 def _fit(subdir: str, pythons: _Pythons, floor: tuple[str, tuple[int, int]] | None) -> Fit:
     depends = [f"{floor[0]} >={floor[1][0]}.{floor[1][1]}"] if floor is not None else []
     if pythons.minor is None:
-        is_stable = pythons.abi == "abi3"
+        stable = _STABLE.get(pythons.abi)
         return Fit(
             subdir=subdir,
             abi=pythons.abi,
             pythons=SpecifierSet(f">={pythons.floor[0]}.{pythons.floor[1]}"),
             python=None,
-            depends=(*depends, _CPYTHON) if is_stable else tuple(depends),
-            constrains=(_WITH_GIL,) if is_stable else (),
+            depends=(*depends, stable) if stable else tuple(depends),
+            constrains=(_WITH_GIL,) if pythons.abi == "abi3" else (),
         )
     major, minor = pythons.minor
     if pythons.abi != "none":
@@ -138,8 +152,8 @@ def _pythons(tag: Tag) -> _Pythons | None:
         return _Pythons("none", None, (major, minor)) if tag.abi == "none" and major == 3 else None
     if not named.group(3):
         return None  # no installer supports `cp3`
-    if tag.abi == "abi3":
-        return _Pythons("abi3", None, (major, minor)) if major == 3 else None
+    if tag.abi in _STABLE:
+        return _Pythons(tag.abi, None, (major, minor)) if major == 3 else None
     abi = _ABI.match(tag.abi)
     is_own = abi is not None and (int(abi.group(1)), int(abi.group(2))) == (major, minor)
     return _Pythons(tag.abi, (major, minor), (major, minor)) if is_own or tag.abi == "none" else None

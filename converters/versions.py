@@ -133,12 +133,14 @@ def _reduced(specifier: SpecifierSet) -> list[Specifier]:
                 kept[clause.operator] = clause
         else:
             kept[clause.operator, clause.version] = clause
-    lowest = kept.get(">=")
-    return [clause for clause in kept.values() if lowest is None or not _is_below(clause, Version(lowest.version))]
+    floors = [Version(clause.version) for clause in kept.values() if clause.operator in (">=", "~=")]
+    return [clause for clause in kept.values() if not floors or not _is_implied(clause, max(floors))]
 
 
-def _is_below(clause: Specifier, lowest: Version) -> bool:
-    """Return whether a clause excludes only versions below `lowest`, so that `>=lowest` implies it (`!=3.0.*`)."""
+def _is_implied(clause: Specifier, lowest: Version) -> bool:
+    """Return whether a clause excludes only versions below `lowest`, so that that bound implies it (`!=3.0.*`)."""
+    if clause.operator == ">=":
+        return Version(clause.version) < lowest
     if clause.operator != "!=":
         return False
     if clause.version.endswith(".*"):

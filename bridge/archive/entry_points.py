@@ -108,9 +108,9 @@ def read_entry_points(data: bytes, archive: str, source: str) -> tuple[EntryPoin
 
 
 def commands(points: Iterable[EntryPoint]) -> tuple[EntryPoint, ...]:
-    """Return what defines each command: of several lines in a group the last, as in pip; of both groups the first."""
+    """Return what defines each command: of several lines the last, and of both groups `gui_scripts`, as in pip."""
     made: dict[str, EntryPoint] = {}
     for point in points:
-        if made.setdefault(point.name, point).group == point.group:
+        if made.setdefault(point.name, point).group <= point.group:
             made[point.name] = point
     return tuple(made.values())

@@ -257,8 +257,9 @@ def _cautions_on_metadata(metadata: CoreMetadata, layout: WheelLayout) -> Iterat
 
 def _cautions_on_points(points: Sequence[EntryPoint], path: str) -> Iterator[Caution]:
     made = commands(points)
+    used = {(point.name, point.module, point.attribute) for point in made}
     for point in points:
-        if point not in made and any(point.name == each.name and point.group == each.group for each in made):
+        if (point.name, point.module, point.attribute) not in used:
             detail = f"the command {point.name} is defined again: {point.module}:{point.attribute} is not used"
             yield Caution(id="entry-point", path=path, detail=detail)
     for point in made:

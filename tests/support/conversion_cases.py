@@ -119,17 +119,6 @@ CASES: Mapping[str, tuple[str, str, dict[str, object]]] = {
         "1.0",
         {"files": {"hd/__init__.py": b"", "hd-1.0.data/headers/hd.h": b"#define HD\n"}},
     ),
-    "lying": (
-        "lie",
-        "1.0",
-        {
-            "files": {
-                "lie/__init__.py": b"",
-                "lie/lib/linux/x.so": elf(),
-                "lie/_e.cpython-310-x86_64-linux-gnu.so": elf(),
-            }
-        },
-    ),
     "carrying": ("carry", "1.0", {"files": {"carry/__init__.py": b"", "carry/lib/x.so": elf()}}),
     "bundle": (
         "bundle",

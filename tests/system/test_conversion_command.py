@@ -76,14 +76,14 @@ def test_what_is_there_is_not_done_again(convert: Bridge, many: list[Path], tmp_
 def test_one_bad_wheel_never_stops_the_rest(convert: Bridge, many: list[Path], tmp_path: Path, jobs: str) -> None:
     broken = tmp_path / "wheels" / "broken-1.0-py3-none-any.whl"
     broken.write_bytes(b"no zip at all")
-    lying = build_case(tmp_path / "wheels", "lying")
-    words = [many[0], broken, lying, *many[1:]]
+    unfit = build_case(tmp_path / "wheels", "abi3-musl")
+    words = [many[0], broken, unfit, *many[1:]]
     ran = convert("convert", *words, "-o", "out", "-j", jobs, "--index", "--json", "--report", "report.json")
     assert ran.status == 3
     assert summary(ran) == {"wheels": len(CASES) + 2, "converted": len(CASES), "reused": 0, "failed": 2}
     assert json.loads((tmp_path / "report.json").read_text()) == ran.document
     failed = {Path(failure["wheel"]).name: failure["error"]["id"] for failure in ran.document["failures"]}
-    assert failed == {broken.name: "zip-frame", lying.name: "wheel-tag"}
+    assert failed == {broken.name: "zip-frame", unfit.name: "wheel-tag"}
     repodata = json.loads((tmp_path / "out/noarch/repodata.json").read_text())
     assert len(repodata["packages.conda"]) == len(CASES)
     assert "broken-1.0" in ran.err

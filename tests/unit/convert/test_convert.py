@@ -154,7 +154,6 @@ def test_the_record(
         ("direct", "requirement-untranslatable", "requires one file by URL"),
         ("abi3-musl", "wheel-tag", "musl"),
         ("univ2", "wheel-tag", "runs on osx-64, osx-arm64, not on linux-64"),
-        ("lying", "wheel-tag", "extension modules"),
         ("interpreter", "reserved-path", "bin/python3.12"),
         ("records", "reserved-path", "conda-meta"),
         ("info", "reserved-path", "info/index.json"),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from packaging.tags import Tag, parse_tag
 from rattler import BuildString, MatchSpec, PackageRecord
 
-from converters.native import NativeFile, is_extension_module, read_native, runs_on
+from converters.native import NativeFile, abi_of_module, read_native, runs_on
 from converters.tags import Fit, fits, fits_at, misfit
 from converters.target import SUBDIRS, Python, Target
 
@@ -90,7 +90,7 @@ def summary(fit: Fit) -> tuple[str, str, str, tuple[str, ...]]:
         ("py2-none-any", []),
         ("cp3-none-any", []),
         ("cp313-cp313d-win_amd64", []),
-        ("cp315-abi3t-win_amd64", []),
+        ("cp315-abi3t-win_amd64", [("win-64", "abi3t", ">=3.15", ("python_abi * *_cp*t",))]),  # PEP 803
     ],
 )  # fmt: skip
 def test_fits(tag: str, expected: list[tuple[str, str, str, tuple[str, ...]]]) -> None:
@@ -275,7 +275,14 @@ def test_native_files_of_one_system_tie_a_wheel_to_it(files: list[tuple[str, byt
 
 @pytest.mark.parametrize(
     ("path", "expected"),
-    [("a/_x.cpython-310-x86_64-linux-gnu.so", True), ("a/_x.abi3.so", True), ("a/_x.pyd", True), ("a/libx.so", False)],
+    [
+        ("a/_x.cpython-310-x86_64-linux-gnu.so", "cp310"),
+        ("a/_x.cpython-37m-darwin.so", "cp37m"),
+        ("a/_x.cp313t-win_amd64.pyd", "cp313t"),
+        ("a/_x.abi3.so", "abi3"),
+        ("a/_x.pyd", "none"),
+        ("a/libx.so", None),
+    ],
 )
-def test_extension_modules_are_told_by_their_names(path: str, expected: bool) -> None:
-    assert is_extension_module(path) is expected
+def test_extension_modules_are_told_by_their_names(path: str, expected: str | None) -> None:
+    assert abi_of_module(path) == expected
