@@ -9,8 +9,8 @@ published and neighbouring versions the same answers in the orders of rattler an
 docs/conversion.md lists. Differences beyond: 0.
 
 libsolv's order is a model in python (tests/support/libsolv_order.py). `--libsolv` holds it against a compiled libsolv
-(with ENABLE_CONDA) on every pair of a written spec and a version that was judged, `--conda` judges the same pairs in the
-order of the conda that a python has (rattler's, but for prefixes of pre-releases with other zeros).
+(with ENABLE_CONDA) on every pair of a written spec and a version that was judged. `--conda` judges these pairs in the
+order of the conda that a python has, which is rattler's but for prefixes of pre-releases with other zeros.
 """
 
 from __future__ import annotations
