@@ -2,67 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 import click
 
 from bridge import __version__
+from bridge.cli.declaring import COMMANDS, DECLARED
 from bridge.cli.habits import ALIASES, answer_to_command, answer_to_words
 from bridge.cli.help import Group
 from bridge.cli.summaries import SUMMARIES
 from bridge.errors import UsageError, did_you_mean
 
-if TYPE_CHECKING:
-    from bridge.cli.run import Run
-    from bridge.install.applied import AppliedPlan
-
-__all__ = ["CHANGES", "COMMANDS", "begin", "cli", "declared", "document_of", "show_applied"]
-
-CHANGES = frozenset({"adopt", "create", "install", "remove", "rollback", "sync", "update"})
-"""The commands whose JSON document is that of a change (`schemas/change.json`)."""
-
-COMMANDS = {
-    "activate": "entering",
-    "adopt": "changing",
-    "audit": "auditing",
-    "cache": "reading",
-    "completion": "informing",
-    "config": "configuration",
-    "convert": "conversion",
-    "create": "changing",
-    "deactivate": "entering",
-    "diff": "restoring",
-    "env": "environments",
-    "export": "locking",
-    "fetch": "restoring",
-    "history": "restoring",
-    "index": "channel",
-    "info": "informing",
-    "install": "changing",
-    "list": "reading",
-    "lock": "locking",
-    "outdated": "searching",
-    "mirror": "channel",
-    "owner": "reading",
-    "pin": "reading",
-    "policy": "ruling",
-    "recover": "changing",
-    "remove": "changing",
-    "resolve": "solving",
-    "rollback": "restoring",
-    "run": "entering",
-    "schema": "reading",
-    "search": "searching",
-    "self": "self_checking",
-    "shell": "entering",
-    "sync": "restoring",
-    "tree": "reading",
-    "update": "changing",
-    "why": "reading",
-}
-"""Each command, and its module in `bridge.cli.declarations`, which is imported when the command is used."""
+__all__ = ["cli", "declared"]
 
 _TOOLS = frozenset({"conda", "mamba", "micromamba", "pip", "pixi", "uv"})
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -80,6 +31,8 @@ class _Commands(Group):
         name = ALIASES.get(cmd_name, cmd_name)
         if name in COMMANDS and name not in self.commands:
             import_module(f"bridge.cli.declarations.{COMMANDS[name]}")
+            if name in DECLARED:
+                self.command(name)(DECLARED[name][0])
         return super().get_command(ctx, name)
 
     def resolve_command(
@@ -119,25 +72,3 @@ def cli() -> None:
 def declared(name: str) -> click.Command:
     """The declaration of a command. Raises `KeyError`."""
     return cli.get_command(click.Context(cli), name) or cli.commands[name]
-
-
-def document_of(name: str) -> str:
-    """The schema in `bridge/schemas` of a command's document."""
-    return "change" if name in CHANGES else {"shell": "activate", "deactivate": "activate"}.get(name, name)
-
-
-def begin(options: Mapping[str, object], *, reads_files: bool = True) -> Run:
-    """The settings and the renderer of one command.
-
-    :param reads_files: bridge's configuration files count. Without them a command can mend one that is wrong.
-    """
-    from bridge.cli.run import Run
-
-    return Run(options, None if reads_files else ())
-
-
-def show_applied(run: Run, applied: AppliedPlan, dry_run: bool) -> None:
-    run.show(
-        lambda: run.documents.outcome(applied, is_dry_run=dry_run),
-        lambda: run.render.plan(applied.plan, is_dry_run=True) if dry_run else run.render.outcome(applied),
-    )

@@ -6,14 +6,15 @@ than all it may take (cloup imports 60 ms, rich-click loads rich).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 import click
 
+from bridge.cli.declaring import Parameter
 from bridge.cli.habits import translated
 
-__all__ = ["SECTIONS", "Command", "Group", "Option", "examples_of", "grouped", "sections"]
+__all__ = ["SECTIONS", "Command", "Group", "Option", "examples_of", "sections"]
 
 SECTIONS = (
     "Options",
@@ -30,7 +31,6 @@ SECTIONS = (
 """The groups of options, in the order of the help; what only one command has is in the first."""
 
 _WIDE = 30  # columns; a longer option has its help on the next line
-Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
 
 class Option(click.Option):
@@ -39,14 +39,22 @@ class Option(click.Option):
     section = SECTIONS[0]
 
 
-def grouped(command: Decorated, section: str, options: Sequence[Callable[[Decorated], Decorated]]) -> Decorated:
-    """Apply declarations of options, the first of which comes first in the help, in a group of the help."""
-    for option in reversed(options):
-        command = option(command)
-        declared: object = vars(command)["__click_params__"][-1]
-        if isinstance(declared, Option):  # not an argument
-            declared.section = section
-    return command
+def _of_click(declared: Parameter) -> click.Parameter:
+    """The parameter of click that a declaration means."""
+    attributes = dict(declared.attributes)
+    if attributes.get("type") == "path":
+        attributes["type"] = click.Path()
+    if (choices := attributes.pop("choices", None)) is not None:
+        attributes["type"] = click.Choice(choices)
+    if (least := attributes.pop("least", None)) is not None:
+        attributes["type"] = click.IntRange(min=least)
+    if (callback := attributes.get("callback")) is not None:
+        attributes["callback"] = lambda _context, _parameter, value: callback(value)
+    if declared.kind == "argument":
+        return click.Argument(declared.names, **attributes)
+    option = Option(declared.names, **attributes)
+    option.section = declared.section or option.section
+    return option
 
 
 def sections(command: click.Command, context: click.Context) -> Iterator[tuple[str, list[click.Parameter]]]:
@@ -90,6 +98,17 @@ def _with_dash(word: str, optional: Collection[str]) -> str:
 
 class Command(click.Command):
     """A command with its options in groups and with examples, which understands options of other tools."""
+
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        params: Sequence[click.Parameter | Parameter] | None = None,
+        **others: Any,  # noqa: ANN401 - as of click's class
+    ) -> None:
+        """:param params: also those that are declared without click."""
+        made = [_of_click(each) if isinstance(each, Parameter) else each for each in params or ()]
+        super().__init__(name, params=made, **others)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if ctx.allow_interspersed_args:  # else what follows are the words of another command

@@ -6,10 +6,8 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import TypeVar, cast
 
-import click
-
 from bridge.cli.completion import environment_names
-from bridge.cli.help import Option, grouped
+from bridge.cli.declaring import argument, grouped, option
 from bridge.errors import UsageError
 from converters.deferred import dataclass
 
@@ -34,22 +32,19 @@ __all__ = [
 Command = TypeVar("Command", bound=Callable[..., object])
 
 
-def _only_one(context: click.Context, _parameter: click.Parameter, values: Sequence[str]) -> str | None:
+def _only_one(values: Sequence[str]) -> str | None:
     """The platform of a command that serves one. Raises `UsageError` (`usage`) for several."""
     if len(values) > 1:
         raise UsageError(
             "usage",
-            f"--platform was given {len(values)} times, and `bridge {context.info_name}` serves one platform",
+            f"--platform was given {len(values)} times, and this command serves one platform",
             hint="`bridge lock` serves several: one solve and one lock for all of them",
         )
     return values[0] if values else None
 
 
-option = functools.partial(click.option, cls=Option)
-"""An option of a group."""
-
 _OFFLINE = option("--offline", is_flag=True, help="Use only the cache.")
-_POLICY = option("--policy", metavar="FILE", type=click.Path(), help="What may come from where, and how (default:"
+_POLICY = option("--policy", metavar="FILE", type="path", help="What may come from where, and how (default:"
                  " the project's bridge-policy.toml or [tool.bridge.policy]).")  # fmt: skip
 _PLATFORM = option("--platform", multiple=True, callback=_only_one, metavar="SUBDIR", help="Target platform"
                          " (default: this machine): linux-64, …")  # fmt: skip
@@ -74,7 +69,7 @@ class Words:
 
 def prefix(command: Command) -> Command:
     options = (
-        option("-p", "--prefix", metavar="DIR", type=click.Path(), help="The environment (default:"
+        option("-p", "--prefix", metavar="DIR", type="path", help="The environment (default:"
                      " $CONDA_PREFIX)."),
         option("-n", "--name", metavar="NAME", shell_complete=environment_names, help="The environment by its"
                      " name (`bridge env list`)."),
@@ -219,7 +214,7 @@ def part_of_lock(command: Command) -> Command:
 def archives(command: Command) -> Command:
     """Where archives may be beside the places that a lock or a snapshot names."""
     directories = option(
-        "--from", "from", multiple=True, metavar="DIR", type=click.Path(), help="Take archives from DIR if it has them,"
+        "--from", "from", multiple=True, metavar="DIR", type="path", help="Take archives from DIR if it has them,"
         " by name and hash."
     )  # fmt: skip
     return grouped(command, "Network and builds", (directories,))
@@ -231,7 +226,7 @@ def lock(command: Command) -> Command:
     return grouped(command, "Change", (timeout,))
 
 
-def _if_given(_context: click.Context, _option: click.Parameter, value: int) -> int | None:
+def _if_given(value: int) -> int | None:
     """The value of a counted flag; `None` where it is absent, so that a variable counts."""
     return value or None
 
@@ -274,8 +269,8 @@ def requirements(command: Command) -> Command:
         return command(words=words, **options)
 
     options = (
-        click.argument("requirements", nargs=-1, metavar="REQ…"),
-        option("-r", "--requirements-file", "--file", "files", multiple=True, metavar="FILE", type=click.Path(),
+        argument("requirements", nargs=-1, metavar="REQ…"),
+        option("-r", "--requirements-file", "--file", "files", multiple=True, metavar="FILE", type="path",
                      help="requirements.txt, environment.yml, pyproject.toml, pixi.toml, a lock or a list of conda's."),
         option("-e", "--editable", "editables", multiple=True, metavar="DIR_OR_URL", help="A project's folder,"
                      " installed as a link to its sources (PEP 660)."),

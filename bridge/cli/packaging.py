@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-import click
-
-from bridge.cli.help import grouped
-from bridge.cli.options import Command, option
+from bridge.cli.declaring import grouped, option
+from bridge.cli.options import Command
 from bridge.errors import UsageError
 from converters.compression import BEST_LEVEL, DEFAULT_LEVEL, HIGHEST_LEVEL
 from converters.deferred import dataclass, replace
@@ -111,15 +109,15 @@ def packaging(command: Command) -> Command:
                      " package where a package depends on it."),
     )  # fmt: skip
     options = (
-        click.option("--wheels-as-records", is_flag=True, help="Do not repack: write repodata v3 that points to the"
+        option("--wheels-as-records", is_flag=True, help="Do not repack: write repodata v3 that points to the"
                      " wheels."),
-        click.option("--format", "archive_format", type=click.Choice(["conda", "tar.bz2"]), default="conda",
+        option("--format", "archive_format", choices=("conda", "tar.bz2"), default="conda",
                      show_default=True, help="Archive format."),
-        click.option("--compression", metavar="LEVEL|best", default=str(DEFAULT_LEVEL), show_default=True,
+        option("--compression", metavar="LEVEL|best", default=str(DEFAULT_LEVEL), show_default=True,
                      help="zstd level, 1 to 22, or `best` for packages that are downloaded often."),
-        click.option("-j", "--jobs", metavar="N", type=click.IntRange(min=1), default=1, show_default=True,
+        option("-j", "--jobs", metavar="N", least=1, default=1, show_default=True,
                      help="Number of processes."),
-        click.option("--dask", metavar="ADDRESS", help="Convert on the workers of a Dask scheduler."),
+        option("--dask", metavar="ADDRESS", help="Convert on the workers of a Dask scheduler."),
     )  # fmt: skip
     ruled = grouped(cast("Command", with_packaging), "Rules for dependencies", rules)
     return functools.reduce(lambda decorated, one: one(decorated), reversed(options), ruled)

@@ -11,8 +11,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-import click
-
 from bridge import config
 from bridge.cli.render import Renderer
 from bridge.config.environments import known_environments, locate
@@ -21,7 +19,6 @@ from bridge.errors import UsageError, did_you_mean
 if TYPE_CHECKING:
     from bridge.cli.commands.request import Request
     from bridge.cli.session import Session
-    from bridge.config.condarc import CondaConfiguration
     from bridge.config.layers import Layer
     from bridge.model import Plan
 
@@ -31,8 +28,13 @@ __all__ = ["Run"]
 class Run:
     """One run of a command. `documents` is the module that builds the JSON documents."""
 
-    def __init__(self, options: Mapping[str, object], files: Sequence[Layer] | None = None) -> None:
-        """:param files: bridge's configuration files (default: those of this environment and directory)."""
+    def __init__(
+        self, options: Mapping[str, object], files: Sequence[Layer] | None = None, *, command: str = ""
+    ) -> None:
+        """:param files: bridge's configuration files (default: those of this environment and directory).
+        :param command: its name.
+        """
+        self._command = command
         known = {key: value for key, value in options.items() if key in config.OPTIONS}
         self.settings = config.load(known, os.environ, files=files)
         settings = self.settings
@@ -112,7 +114,7 @@ class Run:
                 hint="name one with -n NAME or -p DIR, or activate one; `bridge env list` shows all",
             )
         if settings.name is not None and not settings.prefix.is_dir():
-            raise _unknown(settings.name, settings.conda)
+            raise self._unknown(settings.name)
         return settings.prefix
 
     def environment(self, text: str) -> Path:
@@ -136,7 +138,7 @@ class Run:
                 hint=f"say which: -n {text} or -p ./{text}; or give its path, as in ./{text}",
             )
         if not named.is_dir() and not path.is_dir():
-            raise _unknown(text, self.settings.conda)
+            raise self._unknown(text)
         return named if named.is_dir() else path
 
     def new_prefix(self, request: Request) -> Path:
@@ -153,18 +155,9 @@ class Run:
             hint += f"; if {first} is its name: -n {first}"
         raise UsageError("no-prefix", "no new environment was named", context=context, hint=hint)
 
-
-def _unknown(name: str, conda: CondaConfiguration) -> UsageError:
-    known = [each.name for each in known_environments(conda, os.environ) if each.name]
-    hint = f"{did_you_mean(name, known)} `bridge env list` shows all".strip()
-    return UsageError(
-        "unknown-environment",
-        f"there is no environment named {name!r}",
-        hint=f"{hint}; bridge create -n {name} makes one" if _adds() else hint,
-    )
-
-
-def _adds() -> bool:
-    """Whether the command puts something into an environment, so that a new one would do."""
-    context = click.get_current_context(silent=True)
-    return context is not None and context.info_name in {"install", "sync"}
+    def _unknown(self, name: str) -> UsageError:
+        known = [each.name for each in known_environments(self.settings.conda, os.environ) if each.name]
+        hint = f"{did_you_mean(name, known)} `bridge env list` shows all".strip()
+        if self._command in {"install", "sync"}:  # they would fill a new one
+            hint += f"; bridge create -n {name} makes one"
+        return UsageError("unknown-environment", f"there is no environment named {name!r}", hint=hint)

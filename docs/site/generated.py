@@ -13,7 +13,8 @@ from typing import Any
 import click
 
 from bridge import errors
-from bridge.cli.group import COMMANDS, cli, declared, document_of
+from bridge.cli.declaring import COMMANDS, document_of
+from bridge.cli.group import cli, declared
 from bridge.cli.help import examples_of, sections
 from bridge.cli.summaries import SUMMARIES
 

@@ -14,8 +14,9 @@ import click
 import jsonschema
 import pytest
 
-from bridge.cli.group import COMMANDS as MODULES
-from bridge.cli.group import declared, document_of
+from bridge.cli.declaring import COMMANDS as MODULES
+from bridge.cli.declaring import document_of
+from bridge.cli.group import declared
 from tests.support.documentation import generated_pages
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -27,7 +27,7 @@ FILES = {"yaml", "tomllib", "tomli", "optparse", "packaging.pylock", "bridge.req
 SOLVING = {"resolvelib", "bridge.resolve", "bridge.index"}
 ASKING = {"asyncio"}  # the event loop that channels are asked in
 QUICK = {"rattler", "email", "zipfile"}  # nothing that reads plain records needs them
-LISTING = QUICK | {"packaging", "logging", "ctypes", "pickle", "concurrent"}
+LISTING = QUICK | {"packaging", "click", "logging", "ctypes", "pickle", "concurrent"}
 EVERYTHING = HTTP | LAYOUT | CHANGING | BUILDING | FILES | SOLVING | ASKING | {"rattler", "packaging", "bridge.config"}
 
 # The words of a command line → what it does without. PREFIX and SETTLED are environments, CHANNEL a folder with one
@@ -45,11 +45,11 @@ COMMANDS = {
     "config list": EVERYTHING - {"packaging", "bridge.config"},
     "completion bash": EVERYTHING - {"packaging", "bridge.config"},
     "info --json": HTTP | LAYOUT | CHANGING | BUILDING | FILES | SOLVING | ASKING,
-    "search -c CHANNEL demo --no-index": HTTP | LAYOUT | CHANGING | BUILDING | FILES,
+    "search -c CHANNEL demo --no-index": {"click"} | HTTP | LAYOUT | CHANGING | BUILDING | FILES,
     "owner -p PREFIX README --json": HTTP | LAYOUT | CHANGING | BUILDING | FILES | SOLVING | ASKING,
     "why -p PREFIX demo --json": HTTP | LAYOUT | CHANGING | BUILDING | FILES | SOLVING | ASKING,
-    "resolve -c CHANNEL demo --json": HTTP | LAYOUT | CHANGING | BUILDING | FILES,
-    "install -p SETTLED -c CHANNEL demo --json": HTTP | LAYOUT | STAGING | BUILDING | FILES,
+    "resolve -c CHANNEL demo --json": {"click"} | HTTP | LAYOUT | CHANGING | BUILDING | FILES,
+    "install -p SETTLED -c CHANNEL demo --json": {"click"} | HTTP | LAYOUT | STAGING | BUILDING | FILES,
     "install -p PREFIX -c CHANNEL demo --dry-run --json": HTTP | LAYOUT | STAGING | BUILDING | FILES,
     "convert WHEEL -o OUTPUT": HTTP | LAYOUT | (CHANGING - {"bridge.archive.wheels"}) | BUILDING
         | {"resolvelib", "bridge.resolve", "rattler", "ctypes", "yaml", "packaging.pylock"},

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import click
 
-from bridge.cli.group import COMMANDS, declared
+from bridge.cli.declaring import COMMANDS
+from bridge.cli.group import declared
 from bridge.cli.habits import ALIASES
 from tests.support.builders import make_conda, make_python, make_repodata, make_wheel
 from tests.support.servers import IndexServer

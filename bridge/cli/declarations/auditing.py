@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import click
-
+from bridge.cli.beginning import begin
+from bridge.cli.declaring import argument, command, option
 from bridge.cli.failure import Exit
-from bridge.cli.group import begin, cli
 from bridge.cli.options import lock, output, prefix, sources
 from bridge.errors import UsageError
 
@@ -23,39 +22,39 @@ if TYPE_CHECKING:
 _LIST = "?"  # `--checks` without a value
 
 
-@cli.command()
-@click.argument("words", nargs=-1, metavar="[KIND|PACKAGE|PATH…]")
+@command()
+@argument("words", nargs=-1, metavar="[KIND|PACKAGE|PATH…]")
 @prefix
-@click.option("--fail-on", type=click.Choice(["error", "warning", "info", "never"]),
+@option("--fail-on", choices=("error", "warning", "info", "never"),
               help="Exit with 11 for findings of this level or above (default: error).")  # fmt: skip
-@click.option("--accept", multiple=True, metavar="FILE", type=click.Path(), help="TOML with known findings, each with"
+@option("--accept", multiple=True, metavar="FILE", type="path", help="TOML with known findings, each with"
               " a reason and an end; they do not count.")  # fmt: skip
-@click.option("--baseline", metavar="FILE", type=click.Path(), help="Write an acceptance file with everything found.")
-@click.option("--checks", metavar="[CHECK,…]", is_flag=False, flag_value=_LIST, help="Without a value list the checks;"
+@option("--baseline", metavar="FILE", type="path", help="Write an acceptance file with everything found.")
+@option("--checks", metavar="[CHECK,…]", is_flag=False, flag_value=_LIST, help="Without a value list the checks;"
               " else run these, by id or theme; `all,-CHECK` leaves one out.")  # fmt: skip
-@click.option("--fix", is_flag=True, help="Show a plan, then repair in one transaction what is safe to repair.")
-@click.option("--dry-run", is_flag=True, help="With --fix: print the plan and change nothing.")
-@click.option("--override-frozen", is_flag=True, help="With --fix: repair an environment that is marked as frozen.")
-@click.option("--html", metavar="FILE", type=click.Path(), help="Write a self-contained HTML report.")
-@click.option("--sbom", "bills", multiple=True, metavar="FILE", type=click.Path(),
+@option("--fix", is_flag=True, help="Show a plan, then repair in one transaction what is safe to repair.")
+@option("--dry-run", is_flag=True, help="With --fix: print the plan and change nothing.")
+@option("--override-frozen", is_flag=True, help="With --fix: repair an environment that is marked as frozen.")
+@option("--html", metavar="FILE", type="path", help="Write a self-contained HTML report.")
+@option("--sbom", "bills", multiple=True, metavar="FILE", type="path",
               help="Write a bill of materials: *.spdx.json is SPDX, *.json and *.xml are CycloneDX.")  # fmt: skip
-@click.option("--sarif", metavar="FILE", type=click.Path(), help="Write the findings as SARIF 2.1.0.")
-@click.option("--junit", metavar="FILE", type=click.Path(), help="Write the findings as JUnit XML.")
-@click.option("--github", is_flag=True, help="Print the findings as annotations of GitHub Actions.")
-@click.option("--vulnerabilities", metavar="[URL|FILE|DIR]", is_flag=False, flag_value="index", help="Also"
+@option("--sarif", metavar="FILE", type="path", help="Write the findings as SARIF 2.1.0.")
+@option("--junit", metavar="FILE", type="path", help="Write the findings as JUnit XML.")
+@option("--github", is_flag=True, help="Print the findings as annotations of GitHub Actions.")
+@option("--vulnerabilities", metavar="[URL|FILE|DIR]", is_flag=False, flag_value="index", help="Also"
               " report known vulnerabilities: from OSV advisories, or without a value from the index.")  # fmt: skip
-@click.option("--allow-license", "allow_licenses", multiple=True, metavar="SPDX", help="Report packages whose licence"
+@option("--allow-license", "allow_licenses", multiple=True, metavar="SPDX", help="Report packages whose licence"
               " is none of these; a pattern (BSD-*), or NOASSERTION for none.")  # fmt: skip
-@click.option("--deny-license", "deny_licenses", multiple=True, metavar="SPDX",
+@option("--deny-license", "deny_licenses", multiple=True, metavar="SPDX",
               help="Report packages that cannot be used without accepting this licence.")  # fmt: skip
-@click.option("--online", is_flag=True, help="Also ask the package indexes which versions were yanked, and which"
+@option("--online", is_flag=True, help="Also ask the package indexes which versions were yanked, and which"
               " projects are archived, deprecated or quarantined.")  # fmt: skip
-@click.option("--import", "is_importing", is_flag=True, help="Also import every module, each in a process of its own in"
+@option("--import", "is_importing", is_flag=True, help="Also import every module, each in a process of its own in"
               " the sandbox of builds, and report those that fail.")  # fmt: skip
-@click.option("--rehash", is_flag=True, help="Read and hash every file again; ignore the results of the last audit.")
-@click.option("--against", metavar="LOCK", type=click.Path(), help="Also report what is missing, extra or other than"
+@option("--rehash", is_flag=True, help="Read and hash every file again; ignore the results of the last audit.")
+@option("--against", metavar="LOCK", type="path", help="Also report what is missing, extra or other than"
               " in LOCK.")  # fmt: skip
-@click.option("--environment", "lock_environment", metavar="NAME", help="With --against: environment of the lock.")
+@option("--environment", "lock_environment", metavar="NAME", help="With --against: environment of the lock.")
 @lock
 @sources
 @output

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import click
-
+from bridge.cli.beginning import begin, show_applied
 from bridge.cli.completion import installed_names
-from bridge.cli.group import begin, cli, show_applied
+from bridge.cli.declaring import argument, command, option
 from bridge.cli.options import Words, archives, changing, locked_sources, output, prefix, requirements, sources
 from bridge.errors import UsageError
 
 
-@cli.command()
+@command()
 @requirements
-@click.option("--clone", metavar="ENV", help="With exactly the packages of this environment: a path or a name.")
+@option("--clone", metavar="ENV", help="With exactly the packages of this environment: a path or a name.")
 @prefix
 @archives
 @sources
@@ -44,12 +43,12 @@ def create(words: Words, clone: str | None, dry_run: bool, **options: object) ->
     show_applied(run, applied, dry_run)
 
 
-@cli.command()
+@command()
 @requirements
 @prefix
 @sources
 @changing
-@click.option("-U", "--upgrade", is_flag=True, help="Also update the packages that REQ… name, if they are installed.")
+@option("-U", "--upgrade", is_flag=True, help="Also update the packages that REQ… name, if they are installed.")
 @output
 def install(words: Words, dry_run: bool, upgrade: bool, **options: object) -> None:
     """Add REQ… to an environment in one transaction. Installed packages keep their versions where possible."""
@@ -73,14 +72,12 @@ def install(words: Words, dry_run: bool, upgrade: bool, **options: object) -> No
     show_applied(run, applied, dry_run)
 
 
-@cli.command()
-@click.argument("names", nargs=-1, metavar="[NAME…]", shell_complete=installed_names)
+@command()
+@argument("names", nargs=-1, metavar="[NAME…]", shell_complete=installed_names)
 @prefix
 @sources
 @changing
-@click.option(
-    "-a", "--all", is_flag=True, expose_value=False, hidden=True, help="As conda's: the default without NAME."
-)
+@option("-a", "--all", is_flag=True, expose_value=False, hidden=True, help="As conda's: the default without NAME.")
 @output
 def update(names: Sequence[str], dry_run: bool, **options: object) -> None:
     """Update NAME…, or every package, to the newest versions that fit together."""
@@ -94,9 +91,9 @@ def update(names: Sequence[str], dry_run: bool, **options: object) -> None:
         run.render.note("to see what is newer, and what holds it back: bridge outdated")
 
 
-@cli.command()
-@click.argument("names", nargs=-1, metavar="[NAME…]", shell_complete=installed_names)
-@click.option("-r", "--requirements-file", "--file", "files", multiple=True, metavar="FILE", type=click.Path(),
+@command()
+@argument("names", nargs=-1, metavar="[NAME…]", shell_complete=installed_names)
+@option("-r", "--requirements-file", "--file", "files", multiple=True, metavar="FILE", type="path",
               help="Remove what FILE names, if it is installed.")  # fmt: skip
 @prefix
 @locked_sources
@@ -121,8 +118,8 @@ def remove(names: Sequence[str], files: Sequence[str], dry_run: bool, **options:
     show_applied(run, applied, dry_run)
 
 
-@cli.command()
-@click.argument("names", nargs=-1, metavar="[NAME…]", shell_complete=installed_names)
+@command()
+@argument("names", nargs=-1, metavar="[NAME…]", shell_complete=installed_names)
 @prefix
 @locked_sources
 @changing
@@ -137,7 +134,7 @@ def adopt(names: Sequence[str], dry_run: bool, **options: object) -> None:
     show_applied(run, applied, dry_run)
 
 
-@cli.command()
+@command()
 @prefix
 @output
 def recover(**options: object) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from bridge.cli.group import begin, cli
+from bridge.cli.beginning import begin
+from bridge.cli.group import cli
 from bridge.cli.help import Group
 from bridge.cli.options import output
 from bridge.errors import UsageError

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
+from bridge.cli.beginning import begin
 from bridge.cli.failure import Exit
-from bridge.cli.group import begin, cli
+from bridge.cli.group import cli
 from bridge.cli.options import Words, output, requirements, wheel_sources
 from bridge.cli.packaging import Packaging, packaging
 from bridge.errors import UsageError

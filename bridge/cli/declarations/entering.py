@@ -9,8 +9,10 @@ from typing import TypeVar
 
 import click
 
+from bridge.cli.beginning import begin
+from bridge.cli.declaring import COMMANDS
 from bridge.cli.failure import Exit
-from bridge.cli.group import COMMANDS, begin, cli
+from bridge.cli.group import cli
 from bridge.cli.habits import answer_to_option
 from bridge.cli.options import output, prefix
 from bridge.errors import BridgeError, UsageError

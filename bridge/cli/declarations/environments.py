@@ -7,7 +7,8 @@ import sys
 
 import click
 
-from bridge.cli.group import begin, cli
+from bridge.cli.beginning import begin
+from bridge.cli.group import cli
 from bridge.cli.help import Group
 from bridge.cli.options import lock, output, prefix
 from bridge.errors import UsageError

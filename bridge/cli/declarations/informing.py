@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 
-import click
-
-from bridge.cli.group import begin, cli
+from bridge.cli.beginning import begin
+from bridge.cli.declaring import argument, command
 from bridge.cli.options import output, prefix, sources
 
 _SHELLS = ("bash", "zsh", "fish")
 
 
-@cli.command()
-@click.argument("shell", type=click.Choice(_SHELLS), metavar="SHELL")
+@command()
+@argument("shell", choices=_SHELLS, metavar="SHELL")
 @output
 def completion(shell: str, **options: object) -> None:
     """Print the completion script for SHELL: bash, zsh or fish.
@@ -21,6 +20,8 @@ def completion(shell: str, **options: object) -> None:
     bash, zsh: `eval "$(bridge completion SHELL)"` in the start-up file; fish: into ~/.config/fish/completions.
     """
     from click.shell_completion import get_completion_class
+
+    from bridge.cli.group import cli
 
     run = begin(options)
     completion_class = get_completion_class(shell)
@@ -30,7 +31,7 @@ def completion(shell: str, **options: object) -> None:
     run.show(lambda: {"shell": shell, "script": text}, lambda: run.render.text(text))
 
 
-@cli.command()
+@command()
 @prefix
 @sources
 @output

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, cast
 import click
 from click.core import ParameterSource
 
-from bridge.cli.group import begin, cli
+from bridge.cli.beginning import begin
+from bridge.cli.group import cli
 from bridge.cli.options import Words, exported_sources, lock_sources, output, prefix, requirements
 from bridge.errors import UsageError
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import click
-
+from bridge.cli.beginning import begin
 from bridge.cli.completion import installed_names
-from bridge.cli.group import COMMANDS, begin, cli, document_of
+from bridge.cli.declaring import COMMANDS, argument, command, document_of, option
 from bridge.cli.options import names, output, prefix
 from bridge.errors import UsageError
 
 
-@cli.command("list")
-@click.argument("pattern", required=False, metavar="[REGEX]")
+@command("list")
+@argument("pattern", required=False, metavar="[REGEX]")
 @prefix
 @names
 @output
@@ -29,8 +28,8 @@ def list_(pattern: str | None, **options: object) -> None:
         run.render.note(f"{run.prefix}: the name of no installed package matches {pattern!r}")
 
 
-@cli.command()
-@click.argument("path", metavar="PATH")
+@command()
+@argument("path", metavar="PATH")
 @prefix
 @output
 def owner(path: str, **options: object) -> None:
@@ -42,8 +41,8 @@ def owner(path: str, **options: object) -> None:
     run.show(ownership.to_json, lambda: run.render.ownership(ownership))
 
 
-@cli.command()
-@click.argument("package", metavar="NAME", shell_complete=installed_names)
+@command()
+@argument("package", metavar="NAME", shell_complete=installed_names)
 @prefix
 @names
 @output
@@ -57,10 +56,10 @@ def why(package: str, **options: object) -> None:
     run.show(reasons.to_json, lambda: run.render.reasons(reasons))
 
 
-@cli.command()
-@click.argument("packages", nargs=-1, metavar="[NAME…]", shell_complete=installed_names)
-@click.option("-i", "--invert", is_flag=True, help="Show what requires NAME, up to what was requested.")
-@click.option("--depth", metavar="N", type=click.IntRange(min=0), help="Show N levels.")
+@command()
+@argument("packages", nargs=-1, metavar="[NAME…]", shell_complete=installed_names)
+@option("-i", "--invert", is_flag=True, help="Show what requires NAME, up to what was requested.")
+@option("--depth", metavar="N", least=0, help="Show N levels.")
 @prefix
 @names
 @output
@@ -78,10 +77,10 @@ def tree(packages: Sequence[str], invert: bool, depth: int | None, **options: ob
         run.render.note(f"{run.prefix}: no packages are installed")
 
 
-@cli.command()
-@click.argument("requirements", nargs=-1, metavar="[REQ…]", shell_complete=installed_names)
-@click.option("--remove", "removed", multiple=True, metavar="NAME", help="Remove the pins of NAME.")
-@click.option("--override-frozen", is_flag=True, help="Change an environment that is marked as frozen.")
+@command()
+@argument("requirements", nargs=-1, metavar="[REQ…]", shell_complete=installed_names)
+@option("--remove", "removed", multiple=True, metavar="NAME", help="Remove the pins of NAME.")
+@option("--override-frozen", is_flag=True, help="Change an environment that is marked as frozen.")
 @prefix
 @output
 def pin(requirements: Sequence[str], removed: Sequence[str], override_frozen: bool, **options: object) -> None:
@@ -103,10 +102,10 @@ def pin(requirements: Sequence[str], removed: Sequence[str], override_frozen: bo
         run.render.note(f"{run.prefix}: no pins")
 
 
-@cli.command()
-@click.option("--verify", is_flag=True, help="Read every archive and report damaged ones.")
-@click.option("--prune", is_flag=True, help="Remove entries that are old, damaged or incomplete.")
-@click.option("--older-than", metavar="DURATION", default="30d", show_default=True,
+@command()
+@option("--verify", is_flag=True, help="Read every archive and report damaged ones.")
+@option("--prune", is_flag=True, help="Remove entries that are old, damaged or incomplete.")
+@option("--older-than", metavar="DURATION", default="30d", show_default=True,
               help="With --prune: time since the last use (7d, 2 weeks; 0d: everything).")  # fmt: skip
 @output
 def cache(verify: bool, prune: bool, older_than: str, **options: object) -> None:
@@ -118,8 +117,8 @@ def cache(verify: bool, prune: bool, older_than: str, **options: object) -> None
     run.show(inspection.to_json, lambda: run.render.cache(inspection, is_pruned=prune))
 
 
-@cli.command()
-@click.argument("command", metavar="COMMAND")
+@command()
+@argument("command", metavar="COMMAND")
 def schema(command: str) -> None:
     """Print the JSON schema of the output of COMMAND --json."""
     from importlib import resources

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import click
-
-from bridge.cli.group import begin, cli, show_applied
+from bridge.cli.beginning import begin, show_applied
+from bridge.cli.declaring import argument, command, option
 from bridge.cli.options import archives, changing, locked_sources, names, output, part_of_lock, prefix
 from bridge.errors import UsageError
 from bridge.paths import LOCK_FILE
 
 
-@cli.command()
+@command()
 @prefix
 @output
 def history(**options: object) -> None:
@@ -25,9 +24,9 @@ def history(**options: object) -> None:
     run.show(revisions.to_json, lambda: run.render.table(restoring.COLUMNS, revisions.rows, short=restoring.SHORT))
 
 
-@cli.command()
-@click.argument("revision", metavar="[N]", required=False)
-@click.option("--last", is_flag=True, help="Undo the last change (the default without N).")
+@command()
+@argument("revision", metavar="[N]", required=False)
+@option("--last", is_flag=True, help="Undo the last change (the default without N).")
 @prefix
 @archives
 @locked_sources
@@ -48,9 +47,9 @@ def rollback(revision: str | None, last: bool, dry_run: bool, **options: object)
     show_applied(run, applied, dry_run)
 
 
-@cli.command()
-@click.argument("lock", metavar="[LOCK]", required=False, type=click.Path())
-@click.option("--keep", is_flag=True, help="Remove nothing.")
+@command()
+@argument("lock", metavar="[LOCK]", required=False, type="path")
+@option("--keep", is_flag=True, help="Remove nothing.")
 @part_of_lock
 @prefix
 @archives
@@ -89,9 +88,9 @@ def sync(
     show_applied(run, applied, dry_run)
 
 
-@cli.command()
-@click.argument("lock", metavar="[LOCK]", required=False, type=click.Path())
-@click.option("-o", "--output", metavar="DIR", required=True, type=click.Path(), help="Write the archives to DIR.")
+@command()
+@argument("lock", metavar="[LOCK]", required=False, type="path")
+@option("-o", "--output", metavar="DIR", required=True, type="path", help="Write the archives to DIR.")
 @part_of_lock
 @archives
 @locked_sources
@@ -116,10 +115,10 @@ def fetch(
     )
 
 
-@cli.command()
-@click.argument("first", metavar="A", type=click.Path())
-@click.argument("second", metavar="B", type=click.Path())
-@click.option("--environment", "file_environment", metavar="NAME", help="Environment of the locks.")
+@command()
+@argument("first", metavar="A", type="path")
+@argument("second", metavar="B", type="path")
+@option("--environment", "file_environment", metavar="NAME", help="Environment of the locks.")
 @names
 @output
 def diff(first: str, second: str, file_environment: str | None, **options: object) -> None:

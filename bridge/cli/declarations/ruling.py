@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
+from bridge.cli.beginning import begin
 from bridge.cli.failure import Exit
-from bridge.cli.group import begin, cli
+from bridge.cli.group import cli
 from bridge.cli.help import Group
 from bridge.cli.options import names, output, prefix, ruled
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import click
-
+from bridge.cli.beginning import begin
 from bridge.cli.completion import installed_names
-from bridge.cli.group import begin, cli
+from bridge.cli.declaring import argument, command, option
 from bridge.cli.options import output, prefix, sources
 from bridge.paths import quoted
 
 
-@cli.command()
-@click.argument("requirement", metavar="NAME_OR_REQ")
+@command()
+@argument("requirement", metavar="NAME_OR_REQ")
 @prefix
-@click.option("-l", "--limit", type=click.IntRange(min=1), metavar="N", help="Show the N newest versions, or"
+@option("-l", "--limit", least=1, metavar="N", help="Show the N newest versions, or"
               " the first N names of a pattern (default: 15; all with -v, --json).")  # fmt: skip
 @sources
 @output
@@ -41,8 +40,8 @@ def search(requirement: str, limit: int | None, **options: object) -> None:
         run.render.note(f"… and {left} older version{'s' * (left > 1)}; -v shows all")
 
 
-@cli.command()
-@click.argument("names", nargs=-1, metavar="[NAME…]", shell_complete=installed_names)
+@command()
+@argument("names", nargs=-1, metavar="[NAME…]", shell_complete=installed_names)
 @prefix
 @sources
 @output

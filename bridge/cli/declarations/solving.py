@@ -4,31 +4,30 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import click
-
-from bridge.cli.group import begin, cli
+from bridge.cli.beginning import begin
+from bridge.cli.declaring import command, option
 from bridge.cli.options import Words, output, requirements, sources
 from bridge.errors import UsageError
 
 
-@cli.command()
+@command()
 @requirements
 @sources
 @output
-@click.option("--batch", metavar="FILE.jsonl", type=click.Path(), help="Solve many requests, one per line.")
-@click.option("--record", metavar="FILE", type=click.Path(), help="Also write the inputs of the solve, for a bug"
+@option("--batch", metavar="FILE.jsonl", type="path", help="Solve many requests, one per line.")
+@option("--record", metavar="FILE", type="path", help="Also write the inputs of the solve, for a bug"
               " report.")  # fmt: skip
-@click.option("--replay", metavar="FILE", type=click.Path(), help="Repeat a recorded solve, offline.")
+@option("--replay", metavar="FILE", type="path", help="Repeat a recorded solve, offline.")
 def resolve(words: Words, batch: str | None, record: str | None, replay: str | None, **options: object) -> None:
     """Print the joint solution of REQ…; write nothing."""
     from bridge.cli.commands import solving
     from bridge.cli.commands.request import read_request
 
     run = begin(options)
-    for option, path in (("--batch", batch), ("--replay", replay)):
+    for word, path in (("--batch", batch), ("--replay", replay)):
         if path is not None and (words.requirements or words.files or record or (batch and replay)):
-            message = f"{option} reads its requests from its file and cannot be combined with others"
-            raise UsageError("usage", message, hint=f"give {option} alone")
+            message = f"{word} reads its requests from its file and cannot be combined with others"
+            raise UsageError("usage", message, hint=f"give {word} alone")
     if batch is not None:
         with run.session() as session:
             for document in solving.resolve_batch(Path(batch), session):

@@ -12,8 +12,9 @@ from pathlib import Path
 import click
 import pytest
 
+from bridge.cli.declaring import COMMANDS
 from bridge.cli.examples import EXAMPLES
-from bridge.cli.group import COMMANDS, cli, declared
+from bridge.cli.group import cli, declared
 from bridge.cli.habits import answer_to_option
 from bridge.cli.help import SECTIONS
 from bridge.cli.manual import main, pages

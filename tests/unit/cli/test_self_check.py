@@ -190,7 +190,7 @@ BREAKAGES: Mapping[str, tuple[Callable[[Path], object], str, str]] = {
     "half a module": (
         lambda site: (site / "bridge/cli/group.py").write_text("def (\n"),
         "SyntaxError: invalid syntax",
-        "cli/failure.py, line ",
+        "bridge/cli/",
     ),
     "a module that is gone": (
         lambda site: (site / "bridge/cli/failure.py").unlink(),
