@@ -172,10 +172,10 @@ def _examine(prefix: Path, distribution: Distribution) -> tuple[list[str], tuple
                 missing.append(entry.path)
         elif current.kind == "symlink" and entry.fingerprint.sha256 is not None:
             links.append(entry.path)
+        elif current.kind == "file" and bytecode_source(entry.path) is not None:
+            entries.append(Entry(path=entry.path, fingerprint=Fingerprint(kind="file")))  # python may write it anew
         elif current.kind == "directory" or entry.fingerprint.sha256 not in {None, current.sha256}:
             changed.append(entry.path)
-        elif bytecode_source(entry.path) is not None and is_bytecode(entry.path):
-            entries.append(Entry(path=entry.path, fingerprint=Fingerprint(kind="file")))
         else:
             entries.append(Entry(path=entry.path, fingerprint=current))
     problems = [f"{path} is missing" for path in missing[:_SHOWN]]

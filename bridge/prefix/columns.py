@@ -257,7 +257,12 @@ def _outside(paths: Sequence[str]) -> list[int]:
 
 
 def _distinct(entries: Entries, paths: Sequence[str], refused: Collection[int]) -> Entries:
-    """The entries of the rows that are not refused. Of several rows of one path the last one counts."""
+    """The entries of the rows that are not refused. Of several rows of one path the last one counts.
+
+    Of bytecode, the row without a hash counts: pip compiled anew what the wheel brought, and kept the wheel's row.
+    """
     if not refused and len(set(paths)) == len(paths):
         return entries
-    return entries.only({path: row for row, path in enumerate(paths) if row not in refused}.values())
+    rows = {path: row for row, path in enumerate(paths) if row not in refused}
+    rows |= {paths[row]: row for row in entries.bare if row not in refused and "__pycache__/" in paths[row]}
+    return entries.only(rows.values())

@@ -307,6 +307,20 @@ def test_bytecode_of_a_shared_folder_stays_with_its_module(bridge: Bridge, envir
     assert damage(environment.root / SITE) == []
 
 
+def test_bytecode_that_the_wheel_brought_and_pip_compiled_again(bridge: Bridge, environment: Environment) -> None:
+    """The wheel of numpy 1.26.4 has such a file; pip leaves the wheel's row in RECORD, and a row of its own."""
+    tag = f"cpython-{MINOR.replace('.', '')}.pyc"
+    brought = {"demo/__init__.py": b"X = 1\n", f"demo/__pycache__/__init__.{tag}": b"bytecode of another machine"}
+    archive = make_wheel(environment.work / "mine", "demo", "1.0", files=brought)
+    pip(environment, "install", "--no-deps", "--no-index", "--compile", archive)
+    rows = (environment.root / SITE / "demo-1.0.dist-info/RECORD").read_text().splitlines()
+    assert len([row for row in rows if row.startswith("demo/__pycache__/__init__.")]) == 2
+    assert "modified-file pip:demo" not in bridge("audit", "-p", environment.root, "-v").out
+    adopted = bridge("adopt", "-p", environment.root, "demo")
+    assert adopted.status == 0, adopted.err
+    assert "demo" not in bridge("audit", "-p", environment.root, "-v").out
+
+
 @pytest.mark.slow
 def test_what_no_index_has_blocks_only_what_must_install_it_again(bridge: Bridge, tmp_path: Path) -> None:
     channel, root = tmp_path / "channel", tmp_path / "made"
