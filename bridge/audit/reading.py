@@ -39,7 +39,11 @@ def start(prefix: Path, *, walk: Walk | None = None, jobs: int | None = None) ->
     Raises `UsageError` (`not-an-environment`) and `FaultError` (a directory cannot be read). With
     `bridge.audit.run.report`, takes about the time of hashing the owned files.
     """
-    with nullcontext(walk) if walk is not None else walking(os.path.abspath(prefix), jobs) as paths:
-        state = prefixes.require(prefix, jobs=jobs or processors())
-        with observe.start(state, paths, jobs=jobs) as observation:
-            yield RunningAudit(state=state, claims=observation.claims, observation=observation)
+    prefixes.check(prefix)
+    with (
+        nullcontext(walk) if walk is not None else walking(os.path.abspath(prefix), jobs) as paths,
+        observe.hashing(prefix, jobs) as hashing,
+    ):
+        state = prefixes.read(prefix, jobs=jobs or processors(), each=hashing.add_record)
+        observation = observe.RunningObservation(state, paths, hashing, jobs)
+        yield RunningAudit(state=state, claims=observation.claims, observation=observation)

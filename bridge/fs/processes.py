@@ -18,23 +18,25 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-__all__ = ["Spread", "processors", "spread"]
+__all__ = ["Crew", "Spread", "crew", "processors", "spread"]
 
 _Result = TypeVar("_Result")
+_Token = TypeVar("_Token", bound=Hashable)
 
 _TOKEN = struct.Struct("=II")  # the first task, and the one after the last
+_ADDED = struct.Struct("=IQI")  # the number of a task, and where its data are
 _MAX_TOKENS = 1024  # all are in one pipe at once; the smallest pipe holds 8 kB
 _HARMLESS = {"rich.live"}  # modules of threads that only draw on the terminal, and hold no lock that a task takes
 _ENDING = 10  # times a millisecond is waited for threads that were joined, which leave the process a little later
 
-# The ends of pipes at which this process reads answers. A copy closes those that it inherits: with one open, a copy
-# that writes more than a pipe holds would wait for ever if the parent is killed.
-_reading: set[int] = set()
+# The ends of pipes that this process alone holds: at which it reads answers, and at which it adds tasks. A copy closes
+# those that it inherits: it, or another copy, would wait for ever for an end that does not come.
+_own: set[int] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +63,7 @@ class Spread(Generic[_Result]):
         results: dict[int, _Result] = {}
         if self._tokens is not None:
             results.update((number, self._task(number)) for number in _taken(self._tokens))
-        while self._copies:
-            copy = self._copies[-1]
-            results.update(_answers(copy))
-            self._copies.pop()
-            _close(copy.answers)
-            _reap(copy)
+        results.update(_collected(self._copies))
         return [results[number] if number in results else self._task(number) for number in range(self._count)]
 
     def abandon(self) -> None:
@@ -74,12 +71,97 @@ class Spread(Generic[_Result]):
         if self._tokens is not None:
             os.close(self._tokens)
             self._tokens = None
-        while self._copies:
-            copy = self._copies.pop()
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(copy.process, signal.SIGKILL)
-            _close(copy.answers)
-            _reap(copy)
+        _killed(self._copies)
+
+
+class Crew(Generic[_Result]):
+    """Copies of this process that run tasks as these are added, while it goes on."""
+
+    def __init__(self, task: Callable[[bytes], _Result]) -> None:
+        self._task = task
+        self._tasks: list[bytes] = []
+        self._waiting: list[tuple[bytes, bool]] = []  # tokens that no pipe had room for
+        self._size = 0
+        self._copies: list[_Copy] = []
+        self._data = self._small = self._large = -1
+        self._adding: dict[bool, int] = {}
+
+    def start(self, jobs: int) -> None:
+        """Make the copies. Without them, `results` runs all tasks."""
+        import pickle  # noqa: F401, PLC0415 - the copies share the module
+
+        try:
+            self._data = _shared_file()
+            self._small, self._adding[False] = os.pipe()
+            self._large, self._adding[True] = os.pipe()
+        except OSError:
+            return
+        _own.update(self._adding.values())
+        for end in (self._large, *self._adding.values()):
+            os.set_blocking(end, False)
+
+        def work(answering: int, parent: int) -> None:
+            _work(lambda token: self._task(os.pread(self._data, token[2], token[1])), self._added(), answering, parent)
+
+        with contextlib.suppress(OSError):
+            self._copies.extend(_fork(work) for _ in range(jobs))
+
+    def add(self, data: bytes, *, is_large: bool = False) -> None:
+        """Add a task. A large one is taken before others."""
+        token = _ADDED.pack(len(self._tasks), self._size, len(data))
+        self._tasks.append(data)
+        with contextlib.suppress(OSError):  # A copy is not told of what the file has no room for.
+            if self._copies and os.pwrite(self._data, data, self._size) == len(data):
+                self._waiting.append((token, is_large))
+                self._offer()
+        self._size += len(data)
+
+    def results(self) -> list[_Result]:
+        """The results in the order of the tasks, with the help of this process. Raises the error of a task."""
+        results: dict[tuple[int, int, int], _Result] = {}
+        while self._waiting and self._copies:
+            token = _ADDED.unpack(self._waiting.pop()[0])
+            results[token] = self._task(self._tasks[token[0]])
+            self._offer()
+        if self._copies:
+            self._end()
+            results.update((token, self._task(self._tasks[token[0]])) for token in self._added())
+            results.update(_collected(self._copies))
+        known = {token[0]: result for token, result in results.items()}
+        tasks = enumerate(self._tasks)
+        return [known[number] if number in known else self._task(data) for number, data in tasks]
+
+    def _offer(self) -> None:
+        """Give the copies as many of the waiting tasks as the pipes hold."""
+        with contextlib.suppress(BlockingIOError):
+            while self._waiting:
+                token, is_large = self._waiting[0]
+                os.write(self._adding[is_large], token)
+                del self._waiting[0]
+
+    def _added(self) -> Iterator[tuple[int, int, int]]:
+        """The tasks that nobody else has taken, until no more are added."""
+        while token := self._large_one() or os.read(self._small, _ADDED.size) or self._large_one():
+            yield _ADDED.unpack(token)
+
+    def _large_one(self) -> bytes:
+        try:
+            return os.read(self._large, _ADDED.size)
+        except BlockingIOError:
+            return b""
+
+    def _end(self) -> None:
+        """Add no more."""
+        while self._adding:
+            _close(self._adding.popitem()[1])
+
+    def abandon(self) -> None:
+        """Kill the copies that are not done."""
+        _killed(self._copies)
+        self._end()
+        for end in (self._data, self._small, self._large):
+            if end >= 0:
+                os.close(end)
 
 
 def processors() -> int:
@@ -109,6 +191,32 @@ def spread(
         yield running
     finally:
         running.abandon()
+
+
+@contextmanager
+def crew(task: Callable[[bytes], _Result], jobs: int) -> Iterator[Crew[_Result]]:
+    """A crew of `jobs` processes, of which this one is the last; it is told of its tasks later, each some bytes.
+
+    So the copies can be made before this process has read much: what it writes to later is not copied. Otherwise as
+    `spread`.
+    """
+    made = Crew(task)
+    try:
+        if jobs > 1 and _may_fork():
+            made.start(jobs - 1)
+        yield made
+    finally:
+        made.abandon()
+
+
+def _shared_file() -> int:
+    """A file without a name, for data that copies read. Raises `OSError`."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("bridge")
+    path = os.path.join(os.environ.get("TMPDIR") or "/tmp", f"bridge-{os.getpid()}-{time.time_ns()}")
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    os.unlink(path)
+    return file
 
 
 def _may_fork() -> bool:
@@ -143,7 +251,7 @@ def _start(task: Callable[[int], object], count: int, jobs: int) -> tuple[tuple[
         stream.writelines(_TOKEN.pack(start, min(start + step, count)) for start in range(0, count, step))
 
     def work(answering: int, parent: int) -> None:
-        _work(task, tokens, answering, parent)
+        _work(task, _taken(tokens), answering, parent)
 
     with contextlib.suppress(OSError):  # A failed fork must not stop the copies made before.
         copies.extend(_fork(work) for _ in range(jobs))
@@ -158,11 +266,11 @@ def _taken(tokens: int) -> Iterator[int]:
 
 def _fork(work: Callable[[int, int], None]) -> _Copy:
     answers, answering = os.pipe()
-    _reading.add(answers)
+    _own.add(answers)
     try:
         parent, process = os.getpid(), os.fork()
         if process == 0:
-            for end in _reading:
+            for end in _own:
                 os.close(end)
             work(answering, parent)
     except OSError:
@@ -173,21 +281,21 @@ def _fork(work: Callable[[int, int], None]) -> _Copy:
     return _Copy(process, answers)
 
 
-def _close(answers: int) -> None:
-    _reading.discard(answers)
-    os.close(answers)
+def _close(end: int) -> None:
+    _own.discard(end)
+    os.close(end)
 
 
-def _work(task: Callable[[int], object], tokens: int, answering: int, parent: int) -> None:
+def _work(task: Callable[[_Token], object], tokens: Iterable[_Token], answering: int, parent: int) -> None:
     """The work of a copy. It never returns: the copy must not close what its parent has open."""
     try:
         gc.disable()  # A collection would write to, and so copy, all memory shared with the parent.
-        results: dict[int, object] = {}
-        for number in _taken(tokens):
+        results: dict[_Token, object] = {}
+        for token in tokens:
             if os.getppid() != parent:  # Nobody reads the answers.
                 break
             try:
-                results[number] = task(number)
+                results[token] = task(token)
             except Exception:  # noqa: BLE001 - the parent repeats it and raises the same
                 continue
         import pickle  # noqa: PLC0415 - only copies answer in pickles
@@ -199,12 +307,34 @@ def _work(task: Callable[[int], object], tokens: int, answering: int, parent: in
         os._exit(1)
 
 
-def _answers(copy: _Copy) -> dict[int, _Result]:
+def _collected(copies: list[_Copy]) -> dict[_Token, _Result]:
+    """Wait for the results of all copies, which end."""
+    results: dict[_Token, _Result] = {}
+    while copies:
+        copy = copies[-1]
+        answers: dict[_Token, _Result] = _answers(copy)
+        results.update(answers)
+        copies.pop()
+        _close(copy.answers)
+        _reap(copy)
+    return results
+
+
+def _killed(copies: list[_Copy]) -> None:
+    while copies:
+        copy = copies.pop()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(copy.process, signal.SIGKILL)
+        _close(copy.answers)
+        _reap(copy)
+
+
+def _answers(copy: _Copy) -> dict[_Token, _Result]:
     import pickle  # noqa: PLC0415
 
     try:
         with os.fdopen(copy.answers, "rb", closefd=False) as stream:
-            results: dict[int, _Result] = pickle.load(stream)
+            results: dict[_Token, _Result] = pickle.load(stream)
     except (EOFError, pickle.UnpicklingError):
         return {}
     return results

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bridge.errors import UsageError
@@ -43,11 +43,13 @@ def read(
     *,
     is_brief: bool = False,
     jobs: int = 1,
+    each: Callable[[Installed], object] | None = None,
     cache: Path | None = None,
 ) -> PrefixState:
     """Read the records of `prefix`. Nothing is hashed; 20,000 paths take about 0.1 s.
 
-    :param jobs: processes that read.
+    :param jobs: processes that read; of two, the other one is left to the caller.
+    :param each: called with each package as soon as its record is read, which knows nothing of other records then.
     :param is_brief: skip the RECORD of distributions that a conda-meta record covers (their `entries` are empty): a
         plan uses the conda-meta record, and reading both takes twice as long.
     :param cache: bridge's cache, which spares a brief reading the records that have not changed since the last one.
@@ -61,10 +63,15 @@ def read(
     """
     prefix = Path(os.path.abspath(prefix))
     reader = Reader(prefix=str(prefix))
-    known = _spread(prefix, reader, jobs) if jobs > 1 and not is_brief else {}
+    known = _spread(prefix, reader, jobs) if jobs > 2 and not is_brief else {}
     remembering = Remembering(reader, cache) if cache is not None and is_brief else None
     reading = remembering or reader
-    records = [known.get(path) or reading.record(path) for path in _records(prefix)]
+    records = []
+    for path in _records(prefix):
+        records.append(known.get(path) or reading.record(path))
+        package = records[-1][0]
+        if each is not None and isinstance(package, Installed):
+            each(package)
     installed = sorted(
         (each for each, _ in records if isinstance(each, Installed)),
         key=lambda each: (each.record.name, each.meta_path),
@@ -115,6 +122,7 @@ def require(
     *,
     is_brief: bool = False,
     jobs: int = 1,
+    each: Callable[[Installed], object] | None = None,
     cache: Path | None = None,
 ) -> PrefixState:
     """Read a prefix that must exist; the parameters are those of `read`.
@@ -122,7 +130,7 @@ def require(
     Raises `UsageError` (`not-an-environment`) if it has neither conda-meta nor a python.
     """
     check(prefix)
-    return read(prefix, is_brief=is_brief, jobs=jobs, cache=cache)
+    return read(prefix, is_brief=is_brief, jobs=jobs, each=each, cache=cache)
 
 
 def check(prefix: Path, packages: str = "python") -> None:

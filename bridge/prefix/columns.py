@@ -11,6 +11,7 @@ import csv
 import io
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from bridge.model import Entry, Fingerprint
@@ -25,6 +26,7 @@ _HASH = 43  # characters of the unpadded base64 of 32 bytes
 _FILLER = _ALGORITHM + "A" * _HASH
 _NO_HEX = NO_DIGEST.hex()
 _TOO_LARGE = 1 << 63  # for a column of sizes
+_usual_keys = itemgetter("sha256_in_prefix", "sha256", "size_in_bytes", "path_type")
 _LINKS = ("softlink", "directory")
 _ODD = regex(r"\A(?:[./]|\Z)|/(?:[./]|\Z)|\0")
 _ODD_PARTS = ("/.", "//", "\n.", "\n/", "/\n", "\n\n", "\0")
@@ -192,6 +194,33 @@ def read_items(
     paths = list(written)
     for row in _odd_rows(paths):
         paths[row] = inside(paths[row]) or ""
+    refused = {row: written[row] for row in _outside(paths)}
+    entries = _plain_items(paths, items) or _items(paths, items, entry)
+    return _distinct(entries, paths, refused), list(refused.values())
+
+
+def _plain_items(paths: Sequence[str], items: Sequence[Mapping[str, Any]]) -> Entries | None:
+    """The entries of items that are all files, with two hashes and a size; else `None`. It makes no object for each."""
+    try:
+        new, old, sizes, kinds = zip(*map(_usual_keys, items), strict=True)
+        is_usual = {*map(type, sizes)} == {int} and {str} == {*map(type, new)} == {*map(type, old)}
+        is_usual = is_usual and {64} == {*map(len, new)} == {*map(len, old)} and {*kinds}.isdisjoint(_LINKS)
+    except (KeyError, TypeError, ValueError):  # A key is missing; a kind is a list; there is no item.
+        return None
+    if not is_usual or min(sizes) < 0 or max(sizes) >= _TOO_LARGE or EMPTY_SHA256 in old:
+        return None
+    promised = _from_hex(new)
+    packed = promised if new == old else _from_hex(old)
+    if promised is None or packed is None:
+        return None
+    packed = packed if packed != promised else b""
+    return Entries(paths=tuple(paths), digests=promised, sizes=array("q", sizes), packed=packed)
+
+
+def _items(
+    paths: Sequence[str], items: Sequence[Mapping[str, Any]], entry: Callable[[Mapping[str, object], str], Entry]
+) -> Entries:
+    """The entries of items of any form."""
     new: list[Any] = [item.get("sha256_in_prefix") or item.get("sha256") for item in items]
     old: list[Any] = [item.get("sha256") for item in items]
     sizes = [size if type(size := item.get("size_in_bytes")) is int and size >= 0 else UNKNOWN_SIZE for item in items]
@@ -206,15 +235,13 @@ def read_items(
     if promised is None or packed is None:
         odd |= {row for row in range(len(items)) if row not in unlike and _from_hex((new[row], old[row])) is None}
         promised, packed = (_from_hex(_usual(texts, unlike | odd, _NO_HEX)) or b"" for texts in (new, old))
-    entries = Entries(
+    return Entries(
         paths=tuple(paths),
         digests=promised,
         sizes=array("q", sizes),
         packed=packed if packed != promised else b"",
         bare=bare,
     ).with_rows({row: entry(items[row], paths[row]) for row in sorted(odd)})
-    refused = {row: written[row] for row in _outside(paths)}
-    return _distinct(entries, paths, refused), list(refused.values())
 
 
 def _are_hashes(new: object, old: object) -> bool:

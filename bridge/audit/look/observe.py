@@ -7,28 +7,29 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import marshal
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from operator import itemgetter
+from pathlib import Path
 from typing import TypeVar
 
 from bridge.audit.look import bytecode
 from bridge.audit.look.binaries import read_binary
 from bridge.audit.look.inspection import Binary
 from bridge.audit.look.observation import Deferred, Observation, Observed, kind_of
-from bridge.audit.look.path_table import PathTable, path_table_of
+from bridge.audit.look.path_table import path_table_of
 from bridge.audit.look.tree import Walk, walking
 from bridge.errors import FaultError
-from bridge.fs.processes import Spread, processors, spread
+from bridge.fs.processes import Crew, crew, processors, spread
 from bridge.fs.tree import check_content
-from bridge.model import Fingerprint, PrefixState
-from bridge.prefix.claims import Claims, ClaimTable, claiming, claims_of
+from bridge.model import Fingerprint, Installed, PrefixState
+from bridge.prefix.claims import ClaimTable, claiming, claims_of
 from bridge.prefix.entries import Entries
 from converters.deferred import replace
 
-__all__ = ["RunningObservation", "observe", "start"]
+__all__ = ["Hashing", "RunningObservation", "hashing", "observe"]
 
 _BLOCK = 1 << 18  # bytes read at a time
 _BIG = 1 << 20  # bytes from which a file is a task by itself
@@ -55,8 +56,8 @@ def observe(state: PrefixState, *, jobs: int | None = None) -> Observation:
     :param jobs: processes that read; `None`: one for each processor.
     Raises `FaultError` (`prefix-unreadable`) where a directory cannot be listed.
     """
-    with walking(str(state.prefix), jobs) as walk, start(state, walk, jobs=jobs) as running:
-        observation, _, _ = running.results()
+    with walking(str(state.prefix), jobs) as walk, hashing(state.prefix, jobs) as hasher:
+        observation, _, _ = RunningObservation(state, walk, hasher, jobs).results()
         len(observation.noted)  # wait for it
         return observation
 
@@ -64,22 +65,17 @@ def observe(state: PrefixState, *, jobs: int | None = None) -> Observation:
 class RunningObservation:
     """An observation in progress, in forked processes."""
 
-    def __init__(
-        self,
-        state: PrefixState,
-        root: int,
-        claims: Claims,
-        table: PathTable,
-        hashing: Spread[list[tuple[str, Digest]]],
-        jobs: int,
-    ) -> None:
-        self.claims = claims
+    def __init__(self, state: PrefixState, walk: Walk, hashing: Hashing, jobs: int | None = None) -> None:
+        """Everything that hashing does not need is made while others hash."""
+        for entries in claiming(state):
+            hashing.add(entries)
+        self.claims = claims_of(state)
         self._state = state
-        self._root = root
-        self._by_path = claims.by_path
-        self._table = table
+        self._root = hashing.root
+        self._by_path = self.claims.by_path
+        self._table = path_table_of(walk.tree)
         self._hashing = hashing
-        self._jobs = jobs
+        self._jobs = jobs or processors()
 
     def results(self, numpy: frozenset[str] = frozenset()) -> tuple[Observation, dict[str, Binary], tuple[str, ...]]:
         """The observation, path → the program or library there, and the stale bytecode.
@@ -102,7 +98,7 @@ class RunningObservation:
     def _noted(self, reached: Mapping[str, Observed], targets: Mapping[str, _Target]) -> Mapping[str, Observed]:
         """Wait for the hashes. The paths of which an observation has a value each."""
         table = self._table
-        digests = {path: digest for pairs in self._hashing.results() for path, digest in pairs}
+        digests = self._hashing.differing()
         noted = {}
         for path in sorted({*table.other, *digests}.intersection(table.rows), key=table.rows.__getitem__):
             row = table.rows[path]
@@ -134,37 +130,66 @@ class RunningObservation:
         return found, tuple(sorted(path for _, paths in answers for path in paths))
 
 
-@contextmanager
-def start(state: PrefixState, walk: Walk, *, jobs: int | None = None) -> Iterator[RunningObservation]:
-    """Start an observation; the contract is that of `observe`.
+class Hashing:
+    """Files that are being hashed in other processes, and compared with what entries promise.
 
-    :param walk: reads the paths of the prefix.
+    :param root: the prefix, open.
     """
-    jobs = jobs or processors()
-    root = _open_root(state)
+
+    def __init__(self, root: int, crew: Crew[list[tuple[str, Digest]]]) -> None:
+        self.root = root
+        self._crew = crew
+        self._added: dict[int, Entries] = {}
+
+    def add_record(self, package: Installed) -> None:
+        """Hash the files of a record that was just read, unless its entries may change with the python."""
+        if package.record.noarch != "python":
+            self.add(Entries.of(package.entries))
+
+    def add(self, entries: Entries) -> None:
+        """Hash the files for which entries promise a hash, if these were not added before. Large ones come first."""
+        if id(entries) in self._added:
+            return
+        self._added[id(entries)] = entries
+        # The columns promise nothing for odd rows, mostly links, so that these differ in any case.
+        left_out = entries.bare.union(row for row in entries.odd if not entries.is_hashed(row))
+        rows: Sequence[int] = range(len(entries))
+        if max(entries.sizes, default=0) > _BIG:
+            large = [row for row in rows if entries.sizes[row] > _BIG and row not in left_out]
+            for row in large:
+                self._crew.add(_task(entries, (row,)), is_large=True)
+            left_out = left_out.union(large)
+        if left_out:
+            rows = [row for row in rows if row not in left_out]
+        for batch in _batched(rows, _BATCH):
+            self._crew.add(_task(entries, batch))
+
+    def differing(self) -> dict[str, Digest]:
+        """Wait for the files that differ from what some entry promises, that cannot be read, and links."""
+        return {path: digest for pairs in self._crew.results() for path, digest in pairs}
+
+
+@contextmanager
+def hashing(prefix: Path, jobs: int | None = None) -> Iterator[Hashing]:
+    """Start processes that hash what is added.
+
+    :param jobs: `None`: one for each processor.
+    Raises `FaultError` (`prefix-unreadable`).
+    """
+    root = _open_root(prefix)
     try:
-        tasks = _hashing(claiming(state))
-        hasher = _Hasher(root)
-
-        def run(number: int) -> list[tuple[str, Digest]]:
-            return list(hasher.differing(*tasks[number]))
-
-        with spread(run, len(tasks), jobs if len(tasks) >= _MANY else 1, takes_part=True) as hashing:
-            # Everything that hashing does not need is made while others hash.
-            claims, table = claims_of(state), path_table_of(walk.tree)
-            yield RunningObservation(state, root, claims, table, hashing, jobs)
+        with crew(_Hasher(root).differing, jobs or processors()) as made:
+            yield Hashing(root, made)
     finally:
         os.close(root)
 
 
-def _open_root(state: PrefixState) -> int:
+def _open_root(prefix: Path) -> int:
     try:
-        return os.open(state.prefix, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return os.open(prefix, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         hint = "run the audit as the owner of the environment"
-        raise FaultError(
-            "prefix-unreadable", f"{state.prefix} cannot be opened: {error.strerror}", hint=hint
-        ) from error
+        raise FaultError("prefix-unreadable", f"{prefix} cannot be opened: {error.strerror}", hint=hint) from error
 
 
 def _through_links(
@@ -193,18 +218,13 @@ def _through_links(
 # --- tasks ------------------------------------------------------------------------------------------------------------
 
 
-def _hashing(listings: Sequence[Entries]) -> list[tuple[Entries, Sequence[int]]]:
-    """The rows of listings to hash, in tasks. Each large file is a task by itself; the largest come first."""
-    large: list[tuple[int, Entries, int]] = []
-    small: list[tuple[Entries, Sequence[int]]] = []
-    for entries in listings:
-        rows: Sequence[int] = range(len(entries))
-        if max(entries.sizes, default=0) > _BIG:
-            large += [(size, entries, row) for row, size in enumerate(entries.sizes) if size > _BIG]
-            rows = [row for row in rows if entries.sizes[row] <= _BIG]
-        small += [(entries, batch) for batch in _batched(rows, _BATCH)]
-    large.sort(key=itemgetter(0), reverse=True)
-    return [*((entries, (row,)) for _, entries, row in large), *small]
+def _task(entries: Entries, rows: Sequence[int]) -> bytes:
+    """Paths, sizes and digests of some rows. Those of odd rows are not used."""
+    if not isinstance(rows, range):
+        entries, rows = entries.only(rows), range(len(rows))
+    start, stop = rows.start, rows.stop
+    columns = entries.paths[start:stop], entries.sizes[start:stop].tolist()
+    return marshal.dumps((*columns, entries.digests[start * _WIDTH : stop * _WIDTH]))
 
 
 def _batched(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
@@ -219,14 +239,14 @@ class _Hasher:
         self._buffer = memoryview(bytearray(_BLOCK))
         self._buffers = [self._buffer]
 
-    def differing(self, entries: Entries, rows: Iterable[int]) -> Iterator[tuple[str, Digest]]:
-        """The files that differ from what entries promise, those that cannot be read, and links."""
+    def differing(self, task: bytes) -> list[tuple[str, Digest]]:
+        """The files of a task of `Hashing` that differ, that cannot be read, and links."""
+        return list(self._differing(*marshal.loads(task)))
+
+    def _differing(self, paths: Sequence[str], sizes: Sequence[int], digests: bytes) -> Iterator[tuple[str, Digest]]:
         buffer, buffers, root = self._buffer, self._buffers, self._root
-        paths, sizes, digests, odd = entries.paths, entries.sizes, entries.digests, entries.odd
-        for row in rows:
-            if row in entries.bare or (row in odd and not entries.is_hashed(row)):
-                continue
-            path, promised = paths[row], None if row in odd else digests[row * _WIDTH : row * _WIDTH + _WIDTH]
+        for row, path in enumerate(paths):
+            promised = digests[row * _WIDTH : row * _WIDTH + _WIDTH]
             try:
                 file = os.open(path, _OPEN | os.O_NOFOLLOW, dir_fd=root)
                 try:

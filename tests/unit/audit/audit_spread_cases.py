@@ -10,6 +10,8 @@ from unittest import mock
 import pytest
 
 from bridge import prefix
+from bridge.audit import run
+from bridge.audit.checks import CHECKS
 from bridge.audit.look.observe import observe
 from bridge.audit.look.tree import read_tree
 from bridge.audit.run import audit
@@ -69,7 +71,16 @@ def test_an_audit_by_copies_finds_the_same(made: PrefixBuilder, copies: mock.Moc
     assert not copies.called
     assert len({finding.id for finding in alone.findings}) >= 12
     assert audit(made.root, LINUX, NAMES, jobs=3) == alone
-    assert copies.call_count == 3  # the tree, the records, the files
+    assert copies.call_count == 2  # the tree, the records
+
+
+def test_checks_that_run_early_find_what_they_would_find_last(made: PrefixBuilder, tmp_path: Path) -> None:
+    """MUST: what a check finds before the files are hashed depends on no hash."""
+    cache = tmp_path / "cache"
+    early = audit(made.root, LINUX, NAMES, environ={}, cache=cache)
+    with mock.patch.object(run, "EARLY", frozenset()):
+        assert audit(made.root, LINUX, NAMES, environ={}, cache=cache) == early
+    assert {check.id for check in CHECKS} > run.EARLY
 
 
 def test_what_is_observed_by_copies_is_the_same(made: PrefixBuilder, copies: mock.Mock) -> None:
@@ -79,7 +90,7 @@ def test_what_is_observed_by_copies_is_the_same(made: PrefixBuilder, copies: moc
 
 
 def test_records_read_by_copies_are_the_same(made: PrefixBuilder, copies: mock.Mock) -> None:
-    alone, together = prefix.read(made.root), prefix.read(made.root, jobs=2)
+    alone, together = prefix.read(made.root), prefix.read(made.root, jobs=3)
     assert copies.call_count == 1
     assert together == alone
 

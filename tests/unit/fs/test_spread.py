@@ -7,10 +7,11 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
-from bridge.fs.processes import spread
+from bridge.fs.processes import crew, spread
 
 HERE = os.getpid()
 
@@ -147,3 +148,94 @@ for _ in range(3):
 print(len(os.listdir("/proc/self/fd")) - before)
 """
     assert alone(code) == b"0\n"
+
+
+def added(jobs: int, count: int) -> list[bytes]:
+    with crew(bytes.upper, jobs) as running:
+        for number in range(count):
+            running.add(b"n%d" % number, is_large=number % 7 == 0)
+        return running.results()
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 5])
+@pytest.mark.parametrize("count", [0, 1, 300, 9000])
+def test_the_answers_of_a_crew_come_in_order(jobs: int, count: int) -> None:
+    """More tasks than the pipes hold, too."""
+    assert added(jobs, count) == [b"N%d" % number for number in range(count)]
+
+
+def test_a_crew_works_while_its_tasks_are_added_and_what_it_fails_to_do_is_done_here() -> None:
+    """MUST: no copy changes what is found: not one that dies, not one whose task fails there."""
+    code = """
+import os, signal, time
+from bridge.fs.processes import crew
+HERE = os.getpid()
+def task(data):
+    if os.getpid() != HERE and data == b"die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if os.getpid() != HERE and data == b"fail":
+        raise ValueError(data)
+    return data, os.getpid() == HERE
+with crew(task, 3) as running:
+    for data in (b"first", b"fail", b"second"):
+        running.add(data)
+    time.sleep(0.3)
+    found = running.results()
+with crew(task, 3) as running:
+    for data in (b"a", b"die", b"b") * 20:
+        running.add(data)
+    print(found, [data for data, _ in running.results()] == [b"a", b"die", b"b"] * 20)
+"""
+    assert alone(code) == b"[(b'first', False), (b'fail', True), (b'second', False)] True\n"
+
+
+def test_an_error_of_a_crew_is_raised_here_and_no_copy_stays() -> None:
+    code = """
+import os, time
+from bridge.fs.processes import crew
+try:
+    with crew(lambda data: time.sleep(60) if data else 1 / 0, 3) as running:
+        running.add(b"x")
+        time.sleep(0.2)
+        running.add(b"")
+        running.results()
+except ZeroDivisionError:
+    pass
+try:
+    os.waitpid(-1, 0)
+except ChildProcessError:
+    print(len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 4)
+"""
+    assert alone(code) == b"4\n"  # three, and the one that lists them
+
+
+def test_without_room_for_its_data_a_crew_does_all_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MUST: a full disk or memory makes it slower, and changes nothing."""
+
+    def full(_file: int, data: bytes, _offset: int) -> int:
+        return len(data) // 2
+
+    monkeypatch.setattr("os.pwrite", full)
+    assert added(3, 50) == [b"N%d" % number for number in range(50)]
+
+
+def test_without_files_in_memory_a_crew_uses_one_without_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("os.memfd_create", raising=False)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    assert added(3, 50) == [b"N%d" % number for number in range(50)]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_crew_ends_with_its_parent() -> None:
+    """MUST: whoever kills an audit is rid of all of it, also of copies that wait for tasks."""
+    code = """
+import os, time
+from bridge.fs.processes import crew, spread
+with crew(len, 3) as running, spread(lambda _: time.sleep(0.1), 4, 2):
+    running.add(b"x")
+    time.sleep(0.1)
+    os.kill(os.getpid(), 9)
+"""
+    alone(code, status=-signal.SIGKILL)
