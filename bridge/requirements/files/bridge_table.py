@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-
 from bridge.config.keys import KEYS
 from bridge.config.layers import placed
-from bridge.errors import UsageError
-from bridge.requirements.algebra import conda_requirement
-from bridge.requirements.files import fields
 from bridge.requirements.files.constructs import Section, describes, honoured, ignored
-from bridge.requirements.files.values import FileRequirements, wrong
+from bridge.requirements.files.fields import Field
+from bridge.requirements.files.values import FileRequirements
 from converters.projects import canonicalize_name
 
 __all__ = ["BRIDGE", "read_bridge"]
-
-_HERE = "tool.bridge"
 
 _GUARDED = frozenset(name for name, key in KEYS.items() if key.is_guarded)
 _SETTINGS = KEYS.keys() - _GUARDED - {
@@ -44,40 +37,33 @@ BRIDGE = Section(
 )
 
 
-def read_bridge(path: Path, value: object, warnings: list[str]) -> FileRequirements:
+def read_bridge(field: Field, warnings: list[str]) -> FileRequirements:
     """Read [tool.bridge]. Raises `UsageError` (`requirement-file`)."""
-    table = BRIDGE.check(value, path, _HERE, warnings)
-    requirements = []
-    for place, text in enumerate(fields.texts(table.get("dependencies"), path, f"{_HERE}.dependencies")):
-        try:
-            requirements.append(conda_requirement(text))
-        except UsageError as error:
-            where = f"{_HERE}.dependencies[{place}]"
-            raise wrong(path, where, error.message, context=error.context) from error
-    index = table.get("index-url")
-    indexes = fields.table(_table(table.get("index")), path, f"{_HERE}.index")
-    default, named = _cooldown(table.get("exclude-newer"))
+    table = BRIDGE.check(field, warnings)
+    indexes = table["index"].holding(_table(table["index"].value))
+    cooldown = table["exclude-newer"]
+    default, named = _cooldown(cooldown.value)
     exceptions: dict[str, int | None] = {
-        canonicalize_name(name): None if moment == "never" else fields.cutoff(moment, path, f"{_HERE}.exclude-newer")
+        canonicalize_name(name): None if moment == "never" else cooldown.holding(moment).cutoff()
         for name, moment in named.items()
     }
     return FileRequirements(
-        requirements=tuple(requirements),
-        channels=_places("channels", table, path),
-        index_url=None if index is None else fields.text(index, path, f"{_HERE}.index-url"),
-        extra_index_urls=_places("extra-index-url", table, path),
-        find_links=_places("find-links", table, path),
-        project_indexes={name: fields.text(url, path, f"{_HERE}.index.{name}") for name, url in indexes.items()},
-        pre=fields.flag(table.get("pre"), path, f"{_HERE}.pre"),
-        exclude_newer=fields.cutoff(default, path, f"{_HERE}.exclude-newer"),
+        requirements=tuple(each.conda() for each in table["dependencies"].items()),
+        channels=_places("channels", table),
+        index_url=table["index-url"].text_or_none(),
+        extra_index_urls=_places("extra-index-url", table),
+        find_links=_places("find-links", table),
+        project_indexes={name: url.text() for name, url in indexes.entries()},
+        pre=table["pre"].flag(),
+        exclude_newer=cooldown.holding(default).cutoff(),
         exclude_newer_of=exceptions,
     )
 
 
-def _places(name: str, table: Mapping[str, object], path: Path) -> tuple[str, ...]:
+def _places(name: str, table: Field) -> tuple[str, ...]:
     """The values of a key; paths start from the folder of the file, as where the key is a setting."""
-    texts = fields.texts(_list(table.get(name)), path, f"{_HERE}.{name}")
-    return tuple(placed(KEYS[name], text, path.absolute().parent) for text in texts)
+    texts = table[name].holding(_list(table[name].value)).texts()
+    return tuple(placed(KEYS[name], text, table.path.absolute().parent) for text in texts)
 
 
 # A setting may be written in the forms of a config.toml: one text for a list, NAME=VALUE for a table.

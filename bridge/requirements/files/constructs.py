@@ -8,10 +8,9 @@ The tables are the single place that says so: `docs/requirement-files.md` shows 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Literal
 
-from bridge.requirements.files.values import wrong
+from bridge.requirements.files.fields import Field
 from converters.deferred import dataclass
 
 __all__ = ["Construct", "Fate", "Section", "describes", "honoured", "ignored", "refused"]
@@ -55,25 +54,22 @@ class Section:
     keys: Mapping[str, Construct]
     unknown: Literal["refused", "ignored"] = "ignored"
 
-    def check(self, value: object, path: Path, where: str, warnings: list[str]) -> Mapping[str, object]:
-        """Return `value` as a mapping, its keys checked; add a warning for each key that has no effect.
+    def check(self, field: Field, warnings: list[str]) -> Field:
+        """Return a table whose keys are checked; add a warning for each key that has no effect.
 
-        Raises `UsageError` (`requirement-file`) for a value that is no mapping, and for a key that is refused.
-
-        :param where: the name of the section in this file; `""` for the top.
+        Raises `UsageError` (`requirement-file`) for a value that is no table, and for a key that is refused.
         """
-        if not isinstance(value, dict):
-            raise wrong(path, where or None, "a table was expected")
-        for key in value:
-            place = f"{where}.{key}" if where else str(key)
+        if not isinstance(field.value, dict):
+            raise field.wrong("a table was expected")
+        for key in field.value:
             construct = self.keys.get(key)
             fate = self.unknown if construct is None else construct.fate
             if fate == "refused":
                 known = ", ".join(name for name, each in self.keys.items() if each.fate == "honoured")
                 hint = f"known here: {known}" if construct is None else construct.note
                 problem = "bridge does not know this key" if construct is None else "bridge does not support this"
-                raise wrong(path, place, problem, hint=hint)
+                raise field[key].wrong(problem, hint=hint)
             if fate == "ignored":
                 note = construct.note if construct is not None else "bridge does not know this key"
-                warnings.append(f"{path}: {place} has no effect: {note}")
-        return value
+                warnings.append(f"{field.path}: {field[key].where} has no effect: {note}")
+        return field

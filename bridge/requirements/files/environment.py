@@ -10,6 +10,7 @@ from pathlib import Path
 from bridge.errors import UsageError
 from bridge.requirements.algebra import Requirement, conda_requirement, parse_pypi
 from bridge.requirements.files.constructs import Section, honoured, ignored
+from bridge.requirements.files.fields import Field
 from bridge.requirements.files.pip_format import PipLines
 from bridge.requirements.files.selectors import comment_selectors, selector_holds
 from bridge.requirements.files.values import Chosen, FileRequirements, expanded, unique, wrong
@@ -54,7 +55,7 @@ def read_environment(path: Path, text: str, chosen: Chosen) -> FileRequirements:
     platform = chosen.platform
     pip = PipLines(chosen.environ, chosen.ignores_missing_paths)
     text = _selected(path, text, platform, warnings)
-    document = TOP.check(_mapping(load_yaml(path, text), path), path, "", warnings)
+    document = TOP.check(Field(_mapping(load_yaml(path, text), path), path), warnings).table()
     name = document.get("name")
     if not isinstance(name, (str, type(None))):
         raise wrong(path, "name", "a text was expected")

@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 from bridge.errors import UnsafeInputError, UsageError
 from bridge.requirements.algebra import Requirement, parse_pypi, split_binding
+from bridge.requirements.files.fields import Field
 from bridge.requirements.files.local import direct_requirement
-from bridge.requirements.files.values import wrong
 
 __all__ = ["Origin", "repository", "sourced"]
 
@@ -37,41 +37,41 @@ class Origin:
     is_editable: bool = False
 
 
-def sourced(requirement: Requirement, origin: Origin, path: Path, where: str) -> Requirement:
-    """Return the requirement bound to its origin. Raises `UsageError` (`requirement-file`).
+def sourced(requirement: Requirement, origin: Origin, field: Field) -> Requirement:
+    """Return the requirement bound to its origin, which a field states. Raises `UsageError` (`requirement-file`).
 
     A project that is bound to one index is bound to wheels too: a conda package does not come from there.
     """
     if origin.index is not None:
         return parse_pypi(f"pypi:{split_binding(requirement.text)[1]}")
-    url = _url(origin, path, where)
+    url = _url(origin, field)
     if url is None:
         return requirement
     if requirement.url is not None:
-        raise wrong(path, where, f"{requirement.name} has a URL already: {requirement.url}")
+        raise field.wrong(f"{requirement.name} has a URL already: {requirement.url}")
     name = re.split(r"[\[<>=!~;@ ]", split_binding(requirement.text)[1], maxsplit=1)[0]
     extras = f"[{','.join(requirement.extras)}]" if requirement.extras else ""
     marker = f" ; {requirement.marker}" if requirement.marker is not None else ""
     text = f"{name}{extras} @ {url}{marker}"
     try:
-        direct = direct_requirement(text, path.absolute().parent, is_editable=origin.is_editable)
+        direct = direct_requirement(text, field.path.absolute().parent, is_editable=origin.is_editable)
         return direct if direct is not None else parse_pypi(text)
     except (UsageError, UnsafeInputError) as error:
-        raise wrong(path, where, error.message, context=error.context, hint=error.hint) from error
+        raise field.wrong(error.message, context=error.context, hint=error.hint) from error
 
 
-def _url(origin: Origin, path: Path, where: str) -> str | None:
+def _url(origin: Origin, field: Field) -> str | None:
     fragment = f"#subdirectory={quote(origin.subdirectory)}" if origin.subdirectory else ""
     if origin.git is not None:
         revision = f"@{origin.revision}" if origin.revision else ""
-        return f"{repository(origin.git, path)}{revision}{fragment}"
+        return f"{repository(origin.git, field.path)}{revision}{fragment}"
     if origin.url is not None:
         return f"{origin.url}{fragment}"
     if origin.location is None:
         return None
-    place = Path(os.path.abspath(path.absolute().parent / os.path.expanduser(origin.location)))
+    place = Path(os.path.abspath(field.path.absolute().parent / os.path.expanduser(origin.location)))
     if not place.exists():
-        raise wrong(path, where, f"there is neither a file nor a folder {place}")
+        raise field.wrong(f"there is neither a file nor a folder {place}")
     return f"{place.as_uri()}{fragment}"
 
 

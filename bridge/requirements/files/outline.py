@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bridge.requirements.files import fields
+from bridge.requirements.files.fields import Field
 from bridge.requirements.files.pixi import features_of, is_pixi
 from bridge.requirements.files.text import read_text
 from bridge.requirements.files.toml_text import load_toml
@@ -37,47 +37,35 @@ def outline(path: Path) -> Outline:
     """
     suffix = path.suffix.lower()
     if suffix == ".toml":
-        return _of_toml(path, load_toml(path, read_text(path)))
+        return _of_toml(Field(load_toml(path, read_text(path)), path))
     if suffix in {".yml", ".yaml"}:
         document = load_yaml(path, read_text(path))
         if isinstance(document, dict) and "dependencies" in document:
-            return Outline(platforms=fields.texts(document.get("platforms"), path, "platforms"))
+            return Outline(platforms=Field(document, path)["platforms"].texts())
     return Outline()
 
 
-def _of_toml(path: Path, document: Mapping[str, object]) -> Outline:
-    if is_pixi(document):
-        return _of_pixi(path, document, "")
-    tools = fields.table(document.get("tool"), path, "tool")
+def _of_toml(document: Field) -> Outline:
+    if is_pixi(document.table()):
+        return _of_pixi(document)
+    tools = document["tool"]
     if "pixi" in tools:
-        return _of_pixi(path, fields.table(tools["pixi"], path, "tool.pixi"), "tool.pixi.")
-    groups = fields.table(document.get("dependency-groups"), path, "dependency-groups")
-    return Outline(groups=tuple(dict.fromkeys(canonicalize_name(name) for name in groups)))
+        return _of_pixi(tools["pixi"])
+    groups = document["dependency-groups"].table()
+    return Outline(groups=tuple(dict.fromkeys(map(canonicalize_name, groups))))
 
 
-def _of_pixi(path: Path, manifest: Mapping[str, object], root: str) -> Outline:
-    name = "workspace" if "workspace" in manifest else "project"
-    workspace = fields.table(manifest.get(name), path, f"{root}{name}")
-    platforms = tuple(dict.fromkeys(_platforms(workspace.get("platforms"), path, f"{root}{name}.platforms")))
-    named = fields.table(manifest.get("environments"), path, f"{root}environments")
-    features = fields.table(manifest.get("feature"), path, f"{root}feature")
+def _of_pixi(manifest: Field) -> Outline:
+    workspace = manifest["workspace" if "workspace" in manifest else "project"]
+    platforms = tuple(dict.fromkeys(_platforms(workspace["platforms"])))
+    features = manifest["feature"]
     environments = {}
-    for environment in dict.fromkeys(("default", *named)):
-        chosen = features_of(manifest, path, root, environment)
-        tables = [fields.table(features[each], path, f"{root}feature.{each}") for each in chosen if each in features]
-        stated = [table["platforms"] for table in tables if "platforms" in table]
-        allowed = [set(_platforms(value, path, f"{root}feature.platforms")) for value in stated]
-        environments[environment] = tuple(_in_all(platforms, allowed))
+    for environment in dict.fromkeys(("default", *manifest["environments"].table())):
+        chosen = [features[each] for each in features_of(manifest, environment) if each in features]
+        allowed = [set(_platforms(each["platforms"])) for each in chosen if "platforms" in each]
+        environments[environment] = tuple(each for each in platforms if all(each in known for known in allowed))
     return Outline(platforms=platforms, environments=environments)
 
 
-def _in_all(platforms: Iterable[str], allowed: Iterable[set[str]]) -> Iterator[str]:
-    sets = tuple(allowed)
-    return (each for each in platforms if all(each in known for known in sets))
-
-
-def _platforms(value: object, path: Path, where: str) -> Iterator[str]:
-    for place, entry in enumerate(fields.items(value, path, where)):
-        here = f"{where}[{place}]"
-        table = {"platform": entry} if isinstance(entry, str) else fields.table(entry, path, here)
-        yield fields.text(table.get("platform"), path, here)
+def _platforms(field: Field) -> Iterator[str]:
+    return (each.spelled_out("platform")["platform"].text() for each in field.items())

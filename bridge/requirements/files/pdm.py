@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from bridge.requirements.files import fields
 from bridge.requirements.files.constructs import Section, describes, honoured, ignored, refused
-from bridge.requirements.files.values import FileRequirements, wrong
+from bridge.requirements.files.fields import Field
+from bridge.requirements.files.values import FileRequirements
 from converters.projects import canonicalize_name
 
 __all__ = ["PDM", "RESOLUTION", "SOURCE", "Pdm", "read_pdm"]
-
-_HERE = "tool.pdm"
 
 PDM = Section(
     name="tool.pdm",
@@ -64,40 +61,39 @@ class Pdm:
     settings: FileRequirements = field(default_factory=FileRequirements)
 
 
-def read_pdm(path: Path, value: object, warnings: list[str]) -> Pdm:
+def read_pdm(field: Field, warnings: list[str]) -> Pdm:
     """Read [tool.pdm]. Raises `UsageError` (`requirement-file`)."""
-    table = PDM.check(value, path, _HERE, warnings)
-    resolution = RESOLUTION.check(table.get("resolution", {}), path, f"{_HERE}.resolution", warnings)
+    table = PDM.check(field, warnings)
+    resolution = RESOLUTION.check(table["resolution"].or_empty(), warnings)
     index_url: str | None = None
     further: list[str] = []
     pages: list[str] = []
     hosts: list[str] = []
     bound: dict[str, str] = {}
-    for place, entry in enumerate(fields.items(table.get("source"), path, f"{_HERE}.source")):
-        where = f"{_HERE}.source[{place}]"
-        source = SOURCE.check(entry, path, where, warnings)
-        url = fields.text(source.get("url"), path, f"{where}.url")
-        if source.get("verify_ssl") is False:
+    for each in table["source"].items():
+        source = SOURCE.check(each, warnings)
+        url = source["url"].text()
+        if source["verify_ssl"].value is False:
             hosts.append(url.partition("://")[2].partition("/")[0].rpartition("@")[2])
-        included = fields.texts(source.get("include_packages"), path, f"{where}.include_packages")
+        included = source["include_packages"].texts()
         if any("*" in pattern or "?" in pattern for pattern in included):
-            raise wrong(path, f"{where}.include_packages", "patterns are not supported", hint="name each project")
+            raise source["include_packages"].wrong("patterns are not supported", hint="name each project")
         if included:
             bound |= {canonicalize_name(name): url for name in included}
-        elif source.get("type", "index") == "find_links":
+        elif source["type"].value == "find_links":
             pages.append(url)
-        elif str(source.get("name")).lower() == "pypi":
+        elif str(source["name"].value).lower() == "pypi":
             index_url = url
         else:
             further.append(url)
     return Pdm(
-        groups=fields.table(table.get("dev-dependencies"), path, f"{_HERE}.dev-dependencies"),
+        groups=table["dev-dependencies"].table(),
         settings=FileRequirements(
             index_url=index_url,
             extra_index_urls=tuple(further),
             find_links=tuple(pages),
             project_indexes=bound,
             trusted_hosts=tuple(hosts),
-            pre=fields.flag(resolution.get("allow-prereleases"), path, f"{_HERE}.resolution.allow-prereleases"),
+            pre=resolution["allow-prereleases"].flag(),
         ),
     )

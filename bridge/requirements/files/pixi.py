@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridge.config.builds import formats_of
 from bridge.requirements.algebra import Requirement
-from bridge.requirements.files import fields
+from bridge.requirements.files.fields import Field
 from bridge.requirements.files.pixi_specs import conda_spec, pypi_spec, system_requirements
 from bridge.requirements.files.pixi_tables import (
     CHANNEL,
@@ -21,7 +21,7 @@ from bridge.requirements.files.pixi_tables import (
     TARGET,
     WORKSPACE,
 )
-from bridge.requirements.files.values import Chosen, FileRequirements, unique, wrong
+from bridge.requirements.files.values import Chosen, FileRequirements, unique
 from converters.deferred import replace
 
 __all__ = ["features_of", "is_pixi", "read_pixi"]
@@ -36,68 +36,61 @@ def is_pixi(document: Mapping[str, object]) -> bool:
     return "workspace" in document or (isinstance(project, dict) and "channels" in project)
 
 
-def features_of(manifest: Mapping[str, object], path: Path, root: str, environment: str | None) -> tuple[str, ...]:
+def features_of(manifest: Field, environment: str | None) -> tuple[str, ...]:
     """Return the features of an environment, `default` for the tables at the top. Raises `UsageError`."""
-    environments = fields.table(manifest.get("environments"), path, f"{root}environments")
-    name = environment or "default"
+    environments, name = manifest["environments"], environment or "default"
     if name not in environments:
         if name != "default":
-            known = ", ".join(sorted({"default", *environments}))
-            raise wrong(path, f"{root}environments", f"there is no environment {name!r}", context=(f"known: {known}",))
+            known = ", ".join(sorted({"default", *environments.table()}))
+            raise environments.wrong(f"there is no environment {name!r}", context=(f"known: {known}",))
         return ("default",)
-    where = f"{root}environments.{name}"
-    value = environments[name]
-    table = ENVIRONMENT.check({"features": value} if isinstance(value, list) else value, path, where, [])
-    named = fields.texts(table.get("features"), path, f"{where}.features")
-    has_default = not fields.flag(table.get("no-default-feature"), path, f"{where}.no-default-feature")
-    return (*named, *(("default",) if has_default else ()))
+    each = environments[name]
+    table = ENVIRONMENT.check(each.holding({"features": each.value}) if isinstance(each.value, list) else each, [])
+    has_default = not table["no-default-feature"].flag()
+    return (*table["features"].texts(), *(("default",) if has_default else ()))
 
 
-def read_pixi(
-    path: Path, manifest: Mapping[str, object], chosen: Chosen, *, root: str = "", others: Iterable[str] = ()
-) -> FileRequirements:
+def read_pixi(field: Field, chosen: Chosen, *, others: Iterable[str] = ()) -> FileRequirements:
     """Read one environment of a manifest. Raises `UsageError` (`requirement-file`).
 
-    :param root: the name of the manifest's table in the file, with a dot; `""` for a pixi.toml.
+    :param field: a pixi.toml, or the table of a pyproject.toml.
     :param others: features that the rest of a pyproject.toml defines: extras and dependency groups.
     """
     warnings: list[str] = []
-    manifest = MANIFEST.check(manifest, path, root.rstrip("."), warnings)
-    name = "workspace" if "workspace" in manifest else "project"
-    workspace = WORKSPACE.check(manifest.get(name, {}), path, f"{root}{name}", warnings)
-    _only_known(workspace, path, f"{root}{name}")
-    environment = fields.table(manifest.get("environments"), path, f"{root}environments").get(
-        chosen.environment or "default"
-    )
-    reading = _Reading(path=path, platform=chosen.platform, warnings=warnings)
-    reading.platforms(workspace.get("platforms"), f"{root}{name}.platforms")
-    if isinstance(environment, dict):
-        reading.feature(environment, f"{root}environments.{chosen.environment or 'default'}")
-    features = fields.table(manifest.get("feature"), path, f"{root}feature")
-    defined = set(others)
-    for feature in features_of(manifest, path, root, chosen.environment):
+    manifest = MANIFEST.check(field, warnings)
+    workspace = manifest["workspace" if "workspace" in manifest else "project"]
+    workspace = WORKSPACE.check(workspace.or_empty(), warnings)
+    _only_known(workspace)
+    environment = manifest["environments"][chosen.environment or "default"]
+    reading = _Reading(path=manifest.path, platform=chosen.platform, warnings=warnings)
+    reading.platforms(workspace["platforms"])
+    if isinstance(environment.value, dict):
+        reading.feature(ENVIRONMENT.check(environment, warnings))
+    features = manifest["feature"]
+    defined = {*others, *features.table()}
+    for feature in features_of(manifest, chosen.environment):
         if feature == "default":
-            reading.content(manifest, root.rstrip("."))
+            reading.content(manifest)
         elif feature in features:
-            reading.feature(features[feature], f"{root}feature.{feature}")
+            reading.feature(FEATURE.check(features[feature], warnings))
         elif feature not in defined:
-            known = ", ".join(sorted({*features, *defined})) or "none"
-            raise wrong(path, f"{root}environments", f"there is no feature {feature!r}", context=(f"known: {known}",))
-    reading.channel_list(workspace.get("channels"), f"{root}{name}.channels")
-    reading.options(workspace.get("pypi-options"), f"{root}{name}.pypi-options")
-    cutoff = fields.cutoff(workspace.get("exclude-newer"), path, f"{root}{name}.exclude-newer")
-    listed = reading.result(cutoff)
-    exceptions = fields.cutoffs(manifest.get("exclude-newer"), path, f"{root}exclude-newer")
-    return replace(listed, exclude_newer_of=exceptions)
+            known = ", ".join(sorted(defined)) or "none"
+            raise manifest["environments"].wrong(f"there is no feature {feature!r}", context=(f"known: {known}",))
+    reading.channel_list(workspace["channels"])
+    reading.options(workspace["pypi-options"])
+    listed = reading.result(workspace["exclude-newer"].cutoff())
+    return replace(listed, exclude_newer_of=manifest["exclude-newer"].cutoffs())
 
 
-def _only_known(table: Mapping[str, object], path: Path, where: str) -> None:
-    for key, allowed, hint in (
-        ("channel-priority", "strict", "remove the key; --channel-priority flexible lets lower channels serve, too"),
-        ("solve-strategy", "highest", "remove the key; bridge takes the newest versions"),
-    ):
-        if table.get(key, allowed) != allowed:
-            raise wrong(path, f"{where}.{key}", f"bridge does not support {table[key]!r}", hint=hint)
+def _only_known(table: Field) -> None:
+    hint = "remove the key; --channel-priority flexible lets lower channels serve, too"
+    _check_allowed(table, "channel-priority", ("strict",), hint)
+    _check_allowed(table, "solve-strategy", ("highest",), "remove the key; bridge takes the newest versions")
+
+
+def _check_allowed(table: Field, key: str, allowed: Collection[str], hint: str) -> None:
+    if key in table and table[key].value not in allowed:
+        raise table[key].wrong(f"bridge does not support {table[key].value!r}", hint=hint)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -119,35 +112,30 @@ class _Reading:
     no_binary: list[str] = field(default_factory=list)
     pre: bool = False
 
-    def feature(self, value: object, where: str) -> None:
-        section = ENVIRONMENT if "environments." in where else FEATURE
-        table = section.check(value, self.path, where, self.warnings)
-        _only_known(table, self.path, where)
-        self.platforms(table.get("platforms"), f"{where}.platforms")
-        self.channel_list(table.get("channels"), f"{where}.channels")
-        self.content(table, where)
+    def feature(self, table: Field) -> None:
+        _only_known(table)
+        self.platforms(table["platforms"])
+        self.channel_list(table["channels"])
+        self.content(table)
 
-    def content(self, table: Mapping[str, object], where: str) -> None:
+    def content(self, table: Field) -> None:
         """Read the tables of a feature, those of a matching `target` over them."""
-        prefix = f"{where}." if where else ""
-        layers = [(table, prefix), *self._targets(table.get("target"), f"{prefix}target")]
-        for name, value, here in self._merged(layers, _RUN):
-            self.requirements.append(conda_spec(name, value, self.path, here, self.warnings))
-        for name, value, here in self._merged(layers, ("pypi-dependencies",)):
-            requirement, index = pypi_spec(name, value, self.path, here, self.warnings)
+        layers = [table, *self._targets(table["target"])]
+        for name, spec in _merged(layers, _RUN):
+            self.requirements.append(conda_spec(name, spec, self.warnings))
+        for name, spec in _merged(layers, ("pypi-dependencies",)):
+            requirement, index = pypi_spec(name, spec, self.warnings)
             self.requirements.append(requirement)
             if index is not None:
                 self.indexes[requirement.name] = index
-        for name, value, here in self._merged(layers, ("constraints",)):
-            self.constraints.append(conda_spec(name, value, self.path, here, self.warnings))
-        here = f"{prefix}system-requirements"
-        system = SYSTEM.check(table.get("system-requirements", {}), self.path, here, self.warnings)
-        self.requirements += system_requirements(dict(system), self.path, here, self.platform)
-        self.options(table.get("pypi-options"), f"{prefix}pypi-options")
+        for name, spec in _merged(layers, ("constraints",)):
+            self.constraints.append(conda_spec(name, spec, self.warnings))
+        system = SYSTEM.check(table["system-requirements"].or_empty(), self.warnings)
+        self.requirements += system_requirements(system, self.platform)
+        self.options(table["pypi-options"])
 
-    def _targets(self, value: object, where: str) -> Iterator[tuple[Mapping[str, object], str]]:
+    def _targets(self, targets: Field) -> Iterator[Field]:
         """Yield the matching target tables, the most specific last; check the keys of all of them."""
-        targets = fields.table(value, self.path, where)
         known = ("unix", "linux", "osx", "win")
         mine = (
             *_SYSTEMS[self.platform.split("-")[0]],
@@ -155,90 +143,57 @@ class _Reading:
             *(name for name, ours in self.named.items() if ours),
         )
         checked = {}
-        for selector, table in targets.items():
-            here = f"{where}.{selector}"
+        for selector, table in targets.entries():
             if selector not in (*known, *self.named) and "-" not in selector:
-                raise wrong(self.path, here, "this is not a platform", hint=f"known: {', '.join(known)}, linux-64, …")
-            checked[selector] = TARGET.check(table, self.path, here, self.warnings if selector in mine else [])
-        for selector in mine:
-            if selector in checked:
-                yield checked[selector], f"{where}.{selector}."
+                raise table.wrong("this is not a platform", hint=f"known: {', '.join(known)}, linux-64, …")
+            checked[selector] = TARGET.check(table, self.warnings if selector in mine else [])
+        return (checked[selector] for selector in mine if selector in checked)
 
-    def _merged(
-        self, layers: Iterable[tuple[Mapping[str, object], str]], keys: tuple[str, ...]
-    ) -> Iterator[tuple[str, object, str]]:
-        """Yield (name, value, where) of each dependency; a more specific table replaces it."""
-        tables: dict[str, tuple[object, str]] = {}
-        for table, prefix in layers:
-            for key in keys:
-                for name, value in fields.table(table.get(key), self.path, f"{prefix}{key}").items():
-                    tables[name] = (value, f"{prefix}{key}.{name}")
-        for name, (value, where) in tables.items():
-            yield name, value, where
-
-    def platforms(self, value: object, where: str) -> None:
+    def platforms(self, listed: Field) -> None:
         """Read the platforms of a workspace or a feature; the first that fits is taken, one without conditions if any.
 
         Raises `UsageError` where none fits.
         """
-        tables: list[tuple[Mapping[str, object], str]] = []
-        for place, entry in enumerate(fields.items(value, self.path, where)):
-            here = f"{where}[{place}]"
-            table = {"platform": entry} if isinstance(entry, str) else entry
-            tables.append((PLATFORM.check(table, self.path, here, self.warnings), here))
-        subdirs = [fields.text(table.get("platform"), self.path, f"{here}.platform") for table, here in tables]
+        tables = [PLATFORM.check(each.spelled_out("platform"), self.warnings) for each in listed.items()]
+        subdirs = [table["platform"].text() for table in tables]
         fitting = [each for each, subdir in zip(tables, subdirs, strict=True) if subdir == self.platform]
         if tables and not fitting:
             known = ", ".join(dict.fromkeys(subdirs))
             problem = f"the workspace is for {known}, and this is solved for {self.platform}"
-            raise wrong(self.path, where, problem, hint="add the platform, or name another with --platform")
-        conditions = [({k: v for k, v in table.items() if k in SYSTEM.keys}, table, here) for table, here in fitting]
-        for needed, taken, here in sorted(conditions, key=lambda each: bool(each[0]))[:1]:
-            self.requirements += system_requirements(needed, self.path, here, self.platform)
-            self.named |= {str(table["name"]): table is taken for table, _ in tables if "name" in table}
+            raise listed.wrong(problem, hint="add the platform, or name another with --platform")
+        conditions = [
+            (each.holding({key: value for key, value in each.table().items() if key in SYSTEM.keys}), each)
+            for each in fitting
+        ]
+        for needed, taken in sorted(conditions, key=lambda each: bool(each[0].value))[:1]:
+            self.requirements += system_requirements(needed, self.platform)
+            self.named |= {str(each["name"].value): each is taken for each in tables if "name" in each}
 
-    def channel_list(self, value: object, where: str) -> None:
-        for place, entry in enumerate(fields.items(value, self.path, where)):
-            here = f"{where}[{place}]"
-            table = {"channel": entry} if isinstance(entry, str) else entry
-            checked = CHANNEL.check(table, self.path, here, self.warnings)
-            priority = checked.get("priority", 0)
+    def channel_list(self, listed: Field) -> None:
+        for each in listed.items():
+            checked = CHANNEL.check(each.spelled_out("channel"), self.warnings)
+            priority = checked.table().get("priority", 0)
             if not isinstance(priority, int):
-                raise wrong(self.path, f"{here}.priority", "a number was expected")
-            name = fields.text(checked.get("channel"), self.path, f"{here}.channel")
+                raise checked["priority"].wrong("a number was expected")
+            name = checked["channel"].text()
             if name not in {known for _, known in self.channels}:
                 self.channels.append((priority, name))
 
-    def options(self, value: object, where: str) -> None:
-        table = PYPI_OPTIONS.check(value if value is not None else {}, self.path, where, self.warnings)
+    def options(self, stated: Field) -> None:
+        table = PYPI_OPTIONS.check(stated.or_empty(), self.warnings)
         for key, allowed in (
             ("index-strategy", ("first-index",)),
             ("prerelease-mode", ("allow", "if-necessary-or-explicit", "explicit", "if-necessary")),
         ):
-            if table.get(key, allowed[0]) not in allowed:
-                hint = f"allowed here: {', '.join(allowed)}"
-                hint += "; --index-strategy best compares all indexes" if key == "index-strategy" else ""
-                raise wrong(self.path, f"{where}.{key}", f"bridge does not support {table[key]!r}", hint=hint)
-        if "index-url" in table:
-            self.index_url = self.index_url or fields.text(table["index-url"], self.path, f"{where}.index-url")
-        self.extra += fields.texts(table.get("extra-index-urls"), self.path, f"{where}.extra-index-urls")
-        for place, page in enumerate(fields.items(table.get("find-links"), self.path, f"{where}.find-links")):
-            self.pages.append(self._page(page, f"{where}.find-links[{place}]"))
-        self.only_binary += self._formats(table.get("no-build"), f"{where}.no-build")
-        self.no_binary += self._formats(table.get("no-binary"), f"{where}.no-binary")
-        self.pre = self.pre or table.get("prerelease-mode") == "allow"
-
-    def _page(self, value: object, where: str) -> str:
-        if not isinstance(value, dict) or len(value) != 1 or next(iter(value)) not in {"path", "url"}:
-            raise wrong(self.path, where, "a table with path or url was expected")
-        key, place = next(iter(value.items()))
-        text = fields.text(place, self.path, where)
-        return text if key == "url" else str((self.path.absolute().parent / text).resolve())
-
-    def _formats(self, value: object, where: str) -> tuple[str, ...]:
-        if isinstance(value, (bool, type(None))):
-            return (":all:",) if value else ()
-        return fields.texts(value, self.path, where)
+            hint = f"allowed here: {', '.join(allowed)}"
+            hint += "; --index-strategy best compares all indexes" if key == "index-strategy" else ""
+            _check_allowed(table, key, allowed, hint)
+        self.index_url = self.index_url or table["index-url"].text_or_none()
+        self.extra += table["extra-index-urls"].texts()
+        self.pages += map(_page, table["find-links"].items())
+        self.only_binary += _formats(table["no-build"])
+        self.no_binary += _formats(table["no-binary"])
+        self.pre = self.pre or table["prerelease-mode"].value == "allow"
 
     def result(self, exclude_newer: int | None) -> FileRequirements:
         ordered = sorted(enumerate(self.channels), key=lambda each: (-each[1][0], each[0]))
@@ -257,3 +212,22 @@ class _Reading:
             exclude_newer=exclude_newer,
             warnings=tuple(self.warnings),
         )
+
+
+def _merged(layers: Iterable[Field], keys: tuple[str, ...]) -> Iterable[tuple[str, Field]]:
+    """Return name and value of each dependency; a more specific table replaces it."""
+    return {name: each for table in layers for key in keys for name, each in table[key].entries()}.items()
+
+
+def _page(field: Field) -> str:
+    if not isinstance(field.value, dict) or len(field.value) != 1 or next(iter(field.value)) not in {"path", "url"}:
+        raise field.wrong("a table with path or url was expected")
+    key, place = next(iter(field.value.items()))
+    text = field.holding(place).text()
+    return text if key == "url" else str((field.path.absolute().parent / text).resolve())
+
+
+def _formats(field: Field) -> tuple[str, ...]:
+    if isinstance(field.value, (bool, type(None))):
+        return (":all:",) if field.value else ()
+    return field.texts()

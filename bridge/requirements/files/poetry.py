@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from bridge.requirements.algebra import Requirement
-from bridge.requirements.files import fields
 from bridge.requirements.files.constructs import Section, describes, honoured, ignored, refused
+from bridge.requirements.files.fields import Field
 from bridge.requirements.files.origins import Origin, sourced
 from bridge.requirements.files.poetry_versions import marker_of_platform, marker_of_python, specifier_of
-from bridge.requirements.files.values import Chosen, FileRequirements, unique, wrong
+from bridge.requirements.files.values import Chosen, FileRequirements, unique
 from converters.projects import canonicalize_name
 
 __all__ = ["DEPENDENCY", "GROUP", "POETRY", "SOURCE", "Poetry", "read_poetry"]
 
-_HERE = "tool.poetry"
 _METADATA = describes("metadata of the project, and how it is built")
 
 POETRY = Section(
@@ -104,36 +102,35 @@ class Poetry:
     extras: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
 
-    def sourced(self, path: Path, requirements: Iterable[Requirement]) -> Iterator[Requirement]:
-        """Bind each requirement to its origin. Raises `UsageError` (`requirement-file`)."""
+    def sourced(self, requirements: Iterable[Requirement], table: Field) -> Iterator[Requirement]:
+        """Bind each requirement to its origin in [tool.poetry]. Raises `UsageError` (`requirement-file`)."""
         for requirement in requirements:
             origin = self.origins.get(requirement.name, Origin())
-            yield sourced(requirement, origin, path, f"{_HERE}.dependencies.{requirement.name}")
+            yield sourced(requirement, origin, table["dependencies"][requirement.name])
 
 
-def read_poetry(path: Path, value: object, chosen: Chosen, *, has_project: bool, is_asked: bool) -> Poetry:
+def read_poetry(field: Field, chosen: Chosen, *, has_project: bool, is_asked: bool) -> Poetry:
     """Read [tool.poetry]. Raises `UsageError` (`requirement-file`).
 
     :param has_project: [project] has the dependencies; those here only say where they come from (Poetry 2).
     :param is_asked: the project is asked for, not its groups alone.
     """
     warnings: list[str] = []
-    table = POETRY.check(value, path, _HERE, warnings)
-    reading = _Reading(path, warnings, _Sources(path, table.get("source"), warnings))
-    extras = {} if has_project else _extras(table, path)
-    optional = _optional(extras, path, chosen)
+    table = POETRY.check(field, warnings)
+    reading = _Reading(warnings, _Sources(table["source"], warnings))
+    extras = {} if has_project else _extras(table["extras"])
+    optional = _optional(extras, table["extras"], chosen)
     requirements: list[Requirement] = []
     origins: dict[str, Origin] = {}
     requires_python = None
-    for name, entry in fields.table(table.get("dependencies"), path, f"{_HERE}.dependencies").items():
-        where = f"{_HERE}.dependencies.{name}"
+    for name, entry in table["dependencies"].entries():
         if name == "python":
-            requires_python = reading.python(entry, where)
+            requires_python = _python(entry)
         elif has_project:
-            for each in reading.tables(entry, where):
-                origins[canonicalize_name(name)] = reading.origin(each, where)
+            for each in reading.tables(entry):
+                origins[canonicalize_name(name)] = reading.origin(each)
         elif is_asked:
-            requirements += reading.dependency(name, entry, where, optional)
+            requirements += reading.dependency(name, entry, optional)
     groups = _Groups(reading, table, chosen)
     requirements += groups.requirements()
     settings = FileRequirements(
@@ -147,47 +144,51 @@ def read_poetry(path: Path, value: object, chosen: Chosen, *, has_project: bool,
     return Poetry(found=settings, origins=origins, extras=frozenset(extras), groups=groups.names)
 
 
-def _extras(table: Mapping[str, object], path: Path) -> dict[str, frozenset[str]]:
+def _extras(table: Field) -> dict[str, frozenset[str]]:
     """Return the extras and the optional projects that each names."""
-    where = f"{_HERE}.extras"
-    extras: dict[str, frozenset[str]] = {}
-    for extra, value in fields.table(table.get("extras"), path, where).items():
-        named = fields.texts(value, path, f"{where}.{extra}")
-        extras[canonicalize_name(extra)] = frozenset(canonicalize_name(name) for name in named)
-    return extras
+    return {
+        canonicalize_name(extra): frozenset(map(canonicalize_name, named.texts())) for extra, named in table.entries()
+    }
 
 
-def _optional(extras: Mapping[str, frozenset[str]], path: Path, chosen: Chosen) -> frozenset[str]:
+def _optional(extras: Mapping[str, frozenset[str]], table: Field, chosen: Chosen) -> frozenset[str]:
     """Return the optional projects that the chosen extras name."""
     named: set[str] = set()
     for extra in chosen.extras:
         if canonicalize_name(extra) in extras:
             named |= extras[canonicalize_name(extra)]
         elif extras:
-            known = f"extras: {', '.join(sorted(extras))}"
-            raise wrong(path, f"{_HERE}.extras", f"there is no extra {extra!r}", context=(known,))
+            raise table.wrong(f"there is no extra {extra!r}", context=(f"extras: {', '.join(sorted(extras))}",))
     return frozenset(named)
+
+
+def _python(field: Field) -> str | None:
+    """Return the constraint on the python as a specifier; `None` for any."""
+    text = field.holding(field.value.get("version") if isinstance(field.value, dict) else field.value).text()
+    try:
+        return specifier_of(text) or None
+    except ValueError as error:
+        raise field.wrong(str(error)) from error
 
 
 class _Sources:
     """[[tool.poetry.source]]: the indexes in the order in which they are asked."""
 
-    def __init__(self, path: Path, value: object, warnings: list[str]) -> None:
+    def __init__(self, listed: Field, warnings: list[str]) -> None:
         self.by_name: dict[str, str] = {}
         ranked: dict[str, list[str]] = {priority: [] for priority in _PRIORITIES}
-        for place, entry in enumerate(fields.items(value, path, f"{_HERE}.source")):
-            where = f"{_HERE}.source[{place}]"
-            table = SOURCE.check(entry, path, where, warnings)
-            name = fields.text(table.get("name"), path, f"{where}.name")
+        for entry in listed.items():
+            source = SOURCE.check(entry, warnings)
+            table, name = source.table(), source["name"].text()
             priority = str(table.get("priority", "primary")).lower()
             priority = "default" if table.get("default") else "secondary" if table.get("secondary") else priority
             if priority not in ranked:
                 hint = f"known: {', '.join(_PRIORITIES)}"
-                raise wrong(path, f"{where}.priority", f"bridge does not support {priority!r}", hint=hint)
+                raise source["priority"].wrong(f"bridge does not support {priority!r}", hint=hint)
             if name.lower() == "pypi" and "url" not in table:
                 self.by_name[name] = ""  # the configured indexes
                 continue
-            self.by_name[name] = fields.text(table.get("url"), path, f"{where}.url")
+            self.by_name[name] = source["url"].text()
             ranked[priority].append(self.by_name[name])
         replacing = [*ranked["default"], *ranked["primary"]]
         has_pypi = any(not url for url in self.by_name.values())
@@ -198,118 +199,99 @@ class _Sources:
 
 @dataclass(slots=True)
 class _Reading:
-    path: Path
     warnings: list[str]
     sources: _Sources
     indexes: dict[str, str] = field(default_factory=dict)
 
-    def tables(self, entry: object, where: str) -> Iterator[Mapping[str, object]]:
+    def tables(self, entry: Field) -> Iterator[Field]:
         """Yield the tables of one dependency: one, or several with markers that exclude each other."""
-        for each in entry if isinstance(entry, list) else [entry]:
-            table = {"version": each} if isinstance(each, str) else each
-            yield DEPENDENCY.check(table, self.path, where, self.warnings)
+        for each in entry.value if isinstance(entry.value, list) else [entry.value]:
+            yield DEPENDENCY.check(entry.holding(each).spelled_out("version"), self.warnings)
 
-    def dependency(
-        self, name: str, entry: object, where: str, optional: frozenset[str] = frozenset()
-    ) -> Iterator[Requirement]:
-        for table in self.tables(entry, where):
-            is_optional = fields.flag(table.get("optional"), self.path, f"{where}.optional")
-            if not is_optional or canonicalize_name(name) in optional:
-                yield self._requirement(name, table, where)
+    def dependency(self, name: str, entry: Field, optional: frozenset[str] = frozenset()) -> Iterator[Requirement]:
+        for table in self.tables(entry):
+            if not table["optional"].flag() or canonicalize_name(name) in optional:
+                yield self._requirement(name, table)
 
-    def _requirement(self, name: str, table: Mapping[str, object], where: str) -> Requirement:
-        extras = fields.texts(table.get("extras"), self.path, f"{where}.extras")
+    def _requirement(self, name: str, table: Field) -> Requirement:
+        extras = table["extras"].texts()
         bracketed = f"[{','.join(extras)}]" if extras else ""
         try:
-            marker = self._marker(table, where)
-            specifier = specifier_of(self._text(table, "version", where) or "*")
+            marker = _marker(table)
+            specifier = specifier_of(table["version"].text_or_none() or "*")
         except ValueError as error:
-            raise wrong(self.path, where, str(error)) from error
-        text = f"{name}{bracketed}{specifier}{f' ; {marker}' if marker else ''}"
-        requirement = fields.pypi(text, self.path, where)
-        origin = self.origin(table, where)
+            raise table.wrong(str(error)) from error
+        requirement = table.holding(f"{name}{bracketed}{specifier}{f' ; {marker}' if marker else ''}").pypi()
+        origin = self.origin(table)
         if origin.index:
             self.indexes[requirement.name] = origin.index
-        return sourced(requirement, origin, self.path, where)
+        return sourced(requirement, origin, table)
 
-    def _text(self, table: Mapping[str, object], key: str, where: str) -> str | None:
-        return fields.text(table[key], self.path, f"{where}.{key}") if key in table else None
-
-    def _marker(self, table: Mapping[str, object], where: str) -> str:
-        """Return the markers of a table joined. Raises `ValueError`."""
-        python, platform = self._text(table, "python", where), self._text(table, "platform", where)
-        parts = [
-            self._text(table, "markers", where) or "",
-            marker_of_python(python) if python else "",
-            marker_of_platform(platform) if platform else "",
-        ]
-        given = [part for part in parts if part]
-        return " and ".join(f"({part})" for part in given) if len(given) > 1 else "".join(given)
-
-    def origin(self, table: Mapping[str, object], where: str) -> Origin:
-        source = self._text(table, "source", where)
+    def origin(self, table: Field) -> Origin:
+        source = table["source"].text_or_none()
         if source is not None and source not in self.sources.by_name:
             if source.lower() != "pypi":
                 known = ", ".join(sorted(self.sources.by_name)) or "none"
                 problem = f"no [[tool.poetry.source]] has the name {source!r}"
-                raise wrong(self.path, where, problem, context=(f"sources: {known}",))
+                raise table.wrong(problem, context=(f"sources: {known}",))
             source = None
-        revisions = [revision for key in ("rev", "tag", "branch") if (revision := self._text(table, key, where))]
+        revisions = (table[key].text_or_none() for key in ("rev", "tag", "branch"))
         return Origin(
             index=(self.sources.by_name[source] or None) if source is not None else None,
-            git=self._text(table, "git", where),
-            revision=revisions[0] if revisions else None,
-            location=self._text(table, "path", where) or self._text(table, "file", where),
-            url=self._text(table, "url", where),
-            subdirectory=self._text(table, "subdirectory", where),
-            is_editable=fields.flag(table.get("develop"), self.path, f"{where}.develop"),
+            git=table["git"].text_or_none(),
+            revision=next(filter(None, revisions), None),
+            location=table["path"].text_or_none() or table["file"].text_or_none(),
+            url=table["url"].text_or_none(),
+            subdirectory=table["subdirectory"].text_or_none(),
+            is_editable=table["develop"].flag(),
         )
 
-    def python(self, value: object, where: str) -> str | None:
-        """Return the constraint on the python as a specifier; `None` for any."""
-        text = fields.text(value.get("version") if isinstance(value, dict) else value, self.path, where)
-        try:
-            return specifier_of(text) or None
-        except ValueError as error:
-            raise wrong(self.path, where, str(error)) from error
+
+def _marker(table: Field) -> str:
+    """Return the markers of a table joined. Raises `ValueError`."""
+    python, platform = table["python"].text_or_none(), table["platform"].text_or_none()
+    parts = [
+        table["markers"].text_or_none() or "",
+        marker_of_python(python) if python else "",
+        marker_of_platform(platform) if platform else "",
+    ]
+    given = [part for part in parts if part]
+    return " and ".join(f"({part})" for part in given) if len(given) > 1 else "".join(given)
 
 
 class _Groups:
     """[tool.poetry.group.NAME], and `dev-dependencies` as the group `dev`."""
 
-    def __init__(self, reading: _Reading, table: Mapping[str, object], chosen: Chosen) -> None:
-        self._reading = reading
-        path = reading.path
-        self._groups: dict[str, tuple[Mapping[str, object], str]] = {}
-        if "dev-dependencies" in table:
-            where = f"{_HERE}.dev-dependencies"
-            self._groups["dev"] = ({"dependencies": table["dev-dependencies"]}, where)
-        for name, value in fields.table(table.get("group"), path, f"{_HERE}.group").items():
-            where = f"{_HERE}.group.{name}"
-            self._groups[canonicalize_name(name)] = (GROUP.check(value, path, where, reading.warnings), where)
+    def __init__(self, reading: _Reading, table: Field, chosen: Chosen) -> None:
+        self._reading, self._table = reading, table["group"]
+        self._groups: dict[str, Field] = {}
+        development = table["dev-dependencies"]
+        if development.value is not None:
+            self._groups["dev"] = development.holding({"dependencies": development.value})
+        for name, each in self._table.entries():
+            self._groups[canonicalize_name(name)] = GROUP.check(each, reading.warnings)
         self._asked = {canonicalize_name(group) for group in chosen.groups}
         self.names = frozenset(self._groups)
 
     def requirements(self) -> list[Requirement]:
         requirements: list[Requirement] = []
         done: set[str] = set()
-        for name, (table, where) in self._groups.items():
+        for name, group in self._groups.items():
             if name in self._asked:
                 requirements += self._read(name, done, ())
-            elif not table.get("optional"):
-                self._reading.warnings.append(f"{self._reading.path}: {where} is left out; --group {name} asks for it")
+            elif not group["optional"].value:
+                self._reading.warnings.append(f"{group.path}: {group.where} is left out; --group {name} asks for it")
         return requirements
 
     def _read(self, name: str, done: set[str], including: Sequence[str]) -> Iterator[Requirement]:
         if name in including or name not in self._groups:
             problem = f"group {name!r} includes itself" if name in including else f"there is no group {name!r}"
-            raise wrong(self._reading.path, f"{_HERE}.group", problem)
+            raise self._table.wrong(problem)
         if name in done:
             return
         done.add(name)
-        table, where = self._groups[name]
-        for further in fields.texts(table.get("include-groups"), self._reading.path, f"{where}.include-groups"):
+        group = self._groups[name]
+        for further in group["include-groups"].texts():
             yield from self._read(canonicalize_name(further), done, (*including, name))
-        dependencies = fields.table(table.get("dependencies"), self._reading.path, f"{where}.dependencies")
-        for project, entry in dependencies.items():
-            yield from self._reading.dependency(project, entry, f"{where}.dependencies.{project}")
+        for project, entry in group["dependencies"].entries():
+            yield from self._reading.dependency(project, entry)

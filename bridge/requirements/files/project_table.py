@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 from packaging.requirements import Requirement as Pep508
 
 from bridge.requirements.algebra import MAX_TEXT, Requirement, split_binding
-from bridge.requirements.files import fields
 from bridge.requirements.files.constructs import Section, describes, honoured
-from bridge.requirements.files.values import wrong
+from bridge.requirements.files.fields import Field
 from converters.projects import canonicalize_name
 
 __all__ = ["GROUP_ENTRY", "PROJECT", "Groups", "Project"]
 
 MAX_EXTRAS = 1_000  # that one asks for, by way of others and under whatever conditions
 
-_GROUPS = "dependency-groups"
-_EXTRAS = "project.optional-dependencies"
 _METADATA = describes("metadata of the project")
 
 PROJECT = Section(
@@ -45,26 +41,27 @@ GROUP_ENTRY = Section(
 )
 
 
-def _list(value: object, path: Path, where: str) -> list[object]:
-    if value is None:
-        raise wrong(path, where, "a list was expected")
-    return fields.items(value, path, where)
+def _list(field: Field) -> list[Field]:
+    if field.value is None:
+        raise field.wrong("a list was expected")
+    return field.items()
+
+
+def _names(table: Field) -> str:
+    """Return the names of extras or groups as the file spells them."""
+    return ", ".join(sorted(table.table())) or "none"
 
 
 class Project:
     """The [project] table and its extras, which may name one another through the project itself."""
 
-    def __init__(self, path: Path, table: Mapping[str, object]) -> None:
-        self._path = path
+    def __init__(self, table: Field) -> None:
         self._table = table
-        name = table.get("name")
+        name, dynamic = table["name"].value, table["dynamic"].value
         self._name = canonicalize_name(name) if isinstance(name, str) else None
-        dynamic = table.get("dynamic", [])
         self._dynamic = set(map(str, dynamic)) if isinstance(dynamic, list) else set()
-        optional = table.get("optional-dependencies", {})
-        if not isinstance(optional, dict):
-            raise wrong(path, _EXTRAS, "a table was expected")
-        self._extras = {canonicalize_name(extra): (extra, value) for extra, value in optional.items()}
+        self._optional = table["optional-dependencies"]
+        self._extras = {canonicalize_name(extra): each for extra, each in self._optional.entries()}
 
     def is_dynamic(self, extras: Sequence[str]) -> bool:
         """Return whether only a build tells what the project requires with these extras."""
@@ -74,51 +71,50 @@ class Project:
     def itself(self, extras: Sequence[str]) -> Requirement:
         """Return the requirement of the project in its folder."""
         if self._name is None:
-            raise wrong(self._path, "project.name", "a project has a name (PEP 621)")
+            raise self._table["name"].wrong("a project has a name (PEP 621)")
         bracketed = f"[{','.join(extras)}]" if extras else ""
-        url = self._path.absolute().parent.as_uri()
-        return fields.pypi(f"{self._name}{bracketed} @ {url}", self._path, "project.name")
+        url = self._table.path.absolute().parent.as_uri()
+        return self._table["name"].holding(f"{self._name}{bracketed} @ {url}").pypi()
 
     def requirements(self, extras: Sequence[str], *, is_whole: bool = True) -> Iterator[Requirement]:
         """Yield what the project requires (unless `is_whole` is false), and what these extras of its own do."""
         if is_whole:
             self._check_static("dependencies")
-            yield from self._read(self._table.get("dependencies", []), "project.dependencies", "", set())
+            if "dependencies" in self._table:
+                yield from self._read(self._table["dependencies"], "", set())
         for extra in extras:
             yield from self._extra(extra, "", set())
 
-    def _check_static(self, field: str) -> None:
-        if field in self._dynamic:
+    def _check_static(self, name: str) -> None:
+        if name in self._dynamic:
             hint = "build the project's wheel (python -m build --wheel), and require that by its path"
-            raise wrong(self._path, "project.dynamic", f"its {field} are known only once it is built", hint=hint)
+            raise self._table["dynamic"].wrong(f"its {name} are known only once it is built", hint=hint)
 
     def _extra(self, extra: str, marker: str, seen: set[str]) -> Iterator[Requirement]:
         wanted = canonicalize_name(extra)
         if wanted not in self._extras:
             self._check_static("optional-dependencies")
-            known = ", ".join(sorted(spelled for spelled, _ in self._extras.values())) or "none"
-            raise wrong(self._path, _EXTRAS, f"there is no extra {extra!r}", context=(f"extras: {known}",))
+            known = f"extras: {_names(self._optional)}"
+            raise self._optional.wrong(f"there is no extra {extra!r}", context=(known,))
         if f"{wanted};{marker}" not in seen:
             seen.add(f"{wanted};{marker}")
-            spelled, value = self._extras[wanted]
-            yield from self._read(value, f"{_EXTRAS}.{spelled}", marker, seen)
+            yield from self._read(self._extras[wanted], marker, seen)
 
-    def _read(self, value: object, where: str, marker: str, seen: set[str]) -> Iterator[Requirement]:
+    def _read(self, listed: Field, marker: str, seen: set[str]) -> Iterator[Requirement]:
         """Yield the requirements of one list; an entry that names the project itself stands for its extras."""
-        for place, text in enumerate(_list(value, self._path, where)):
-            here = f"{where}[{place}]"
-            requirement = fields.pypi(text, self._path, here)
+        for each in _list(listed):
+            requirement = each.pypi()
             conditions = [part for part in (marker, str(requirement.marker or "")) if part]
             condition = " and ".join(f"({part})" for part in conditions) if len(conditions) > 1 else "".join(conditions)
             if len(condition) > MAX_TEXT or len(seen) > MAX_EXTRAS:
-                raise wrong(self._path, here, "its extras lead to one another without an end")
+                raise each.wrong("its extras lead to one another without an end")
             if requirement.name == self._name:
                 for extra in requirement.extras:
                     yield from self._extra(extra, condition, seen)
             elif marker:
                 bare = Pep508(split_binding(requirement.text)[1])
                 bare.marker = None
-                yield fields.pypi(f"{bare} ; {condition}", self._path, here)
+                yield each.holding(f"{bare} ; {condition}").pypi()
             else:
                 yield requirement
 
@@ -126,42 +122,39 @@ class Project:
 class Groups:
     """The [dependency-groups] table (PEP 735)."""
 
-    def __init__(self, path: Path, table: object) -> None:
-        self._path = path
-        if not isinstance(table, dict):
-            raise wrong(path, _GROUPS, "a table was expected")
-        self._groups: dict[str, tuple[str, object]] = {}
-        for group, value in table.items():
+    def __init__(self, table: Field) -> None:
+        self._table = table
+        self._groups: dict[str, Field] = {}
+        for group, each in table.entries():
             normal = canonicalize_name(group)
             if normal in self._groups:
-                raise wrong(path, _GROUPS, f"{self._groups[normal][0]!r} and {group!r} are one name, given twice")
-            self._groups[normal] = (group, value)
+                known = next(name for name in table.table() if canonicalize_name(name) == normal)
+                raise table.wrong(f"{known!r} and {group!r} are one name, given twice")
+            self._groups[normal] = each
         self._done: set[str] = set()
 
     def requirements(self, groups: Sequence[str]) -> list[Requirement]:
         """Return what these groups and the groups in them hold, each group once."""
-        return [requirement for group in groups for requirement in self._read(group, _GROUPS, ())]
+        return [requirement for group in groups for requirement in self._read(group, self._table, ())]
 
-    def _read(self, group: str, where: str, including: tuple[str, ...]) -> Iterator[Requirement]:
+    def _read(self, group: str, by: Field, including: tuple[str, ...]) -> Iterator[Requirement]:
         wanted = canonicalize_name(group)
         if wanted not in self._groups:
-            known = ", ".join(sorted(spelled for spelled, _ in self._groups.values())) or "none"
-            raise wrong(self._path, where, f"there is no dependency group {group!r}", context=(f"groups: {known}",))
+            known = f"groups: {_names(self._table)}"
+            raise by.wrong(f"there is no dependency group {group!r}", context=(known,))
         if wanted in including:
             chain = " -> ".join((*including[including.index(wanted) :], wanted))
-            raise wrong(self._path, where, f"dependency groups include one another in a circle: {chain}")
+            raise by.wrong(f"dependency groups include one another in a circle: {chain}")
         if wanted in self._done:
             return
         if len(including) > 100:
-            raise wrong(self._path, where, "dependency groups include one another more than 100 deep")
-        spelled, value = self._groups[wanted]
-        for place, entry in enumerate(_list(value, self._path, f"{_GROUPS}.{spelled}")):
-            here = f"{_GROUPS}.{spelled}[{place}]"
-            if isinstance(entry, dict):
-                included = GROUP_ENTRY.check(entry, self._path, here, []).get("include-group")
+            raise by.wrong("dependency groups include one another more than 100 deep")
+        for entry in _list(self._groups[wanted]):
+            if isinstance(entry.value, dict):
+                included = GROUP_ENTRY.check(entry, [])["include-group"].value
                 if not isinstance(included, str):
-                    raise wrong(self._path, here, 'a requirement, or {include-group = "NAME"}, was expected')
-                yield from self._read(included, here, (*including, wanted))
+                    raise entry.wrong('a requirement, or {include-group = "NAME"}, was expected')
+                yield from self._read(included, entry, (*including, wanted))
             else:
-                yield fields.pypi(entry, self._path, here)
+                yield entry.pypi()
         self._done.add(wanted)

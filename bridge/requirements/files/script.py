@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bridge.requirements.files.constructs import Section, honoured
+from bridge.requirements.files.fields import Field
 from bridge.requirements.files.pyproject import read_pyproject
 from bridge.requirements.files.toml_text import load_toml
 from bridge.requirements.files.values import Chosen, FileRequirements, wrong
@@ -36,10 +37,10 @@ def read_script(path: Path, text: str, chosen: Chosen) -> FileRequirements:
         raise wrong(path, None, "a script has one block `# /// script` (PEP 723); this has several")
     lines = (line[2:] if line.startswith("# ") else line[1:] for line in blocks[0])
     warnings: list[str] = []
-    table = SCRIPT.check(load_toml(path, "\n".join(lines)), path, "", warnings)
+    table = SCRIPT.check(Field(load_toml(path, "\n".join(lines)), path), warnings).table()
     own = {key: table[key] for key in ("dependencies", "requires-python") if key in table}
     tool = {"tool": table["tool"]} if "tool" in table else {}
-    listed = read_pyproject(path, {"project": {"name": path.stem, **own}, **tool}, chosen)
+    listed = read_pyproject(Field({"project": {"name": path.stem, **own}, **tool}, path), chosen)
     return replace(listed, warnings=(*warnings, *listed.warnings))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from bridge.requirements.files.fields import Field
 from bridge.requirements.files.foreign_formats import refuse_foreign
 from bridge.requirements.files.locks.asked import asked_by
 from bridge.requirements.files.locks.reading import lock_of_text, lock_of_toml
@@ -48,8 +49,8 @@ def _read_toml(path: Path, text: str, chosen: Chosen) -> FileRequirements:
     if is_pixi(document):
         if chosen.extras or chosen.groups:
             raise wrong(path, None, "a pixi.toml has neither extras nor groups", hint="--environment names one of its")
-        return read_pixi(path, document, chosen)
+        return read_pixi(Field(document, path), chosen)
     if "package" in document and "project" not in document:
         hint = "name the manifest of the workspace"
         raise wrong(path, None, "this describes a package that pixi builds, and no workspace", hint=hint)
-    return read_pyproject(path, document, chosen)
+    return read_pyproject(Field(document, path), chosen)

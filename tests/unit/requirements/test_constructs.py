@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bridge.errors import UsageError
 from bridge.requirements.files.constructs import Section
+from bridge.requirements.files.fields import Field
 from bridge.requirements.files.pip_options import OPTIONS
 from bridge.requirements.files.reading import read
 from bridge.requirements.files.values import FileRequirements
@@ -550,4 +551,4 @@ def test_a_section_that_is_no_table(tmp_path: Path) -> None:
     path.write_text("[tool]\nuv = 1\n[project]\n")
     with pytest.raises(UsageError, match=r"tool\.uv: a table was expected"):
         read(path)
-    assert Section(name="x", keys={}).check({}, path, "x", []) == {}
+    assert Section(name="x", keys={}).check(Field({}, Path("f")), []).value == {}

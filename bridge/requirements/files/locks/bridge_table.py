@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridge.requirements.files.constructs import Section, describes, honoured
-from bridge.requirements.files.fields import items, number, table, text, texts
+from bridge.requirements.files.fields import Field
 from bridge.requirements.locked import Facts, Locked, LockedConda, LockedEnvironment, LockedWheel
 from converters.deferred import replace
 
@@ -89,34 +89,29 @@ class Noted:
         return replace(each, requested=requested, extras=extras, index=index, version=version, size=size)
 
 
-def read_table(value: object, path: Path, warnings: list[str]) -> dict[str, Noted] | None:
+def read_table(field: Field, warnings: list[str]) -> dict[str, Noted] | None:
     """Return what is noted, by environment; `None` for a lock without the table.
 
     Raises `UsageError` (`requirement-file`) for a table that is not as bridge writes it.
     """
-    if value is None:
+    if field.value is None:
         return None
-    top = TABLE.check(value, path, "bridge", warnings)
+    folder = field.path.absolute().parent
     notes = {}
-    for name, each in table(top.get("environments"), path, "bridge.environments").items():
-        where = f"bridge.environments.{name}"
-        noted = OF_ENVIRONMENT.check(each, path, where, warnings)
-        python = noted.get("requires_python")
+    for name, each in TABLE.check(field, warnings)["environments"].entries():
+        noted = OF_ENVIRONMENT.check(each, warnings)
         notes[str(name)] = Noted(
-            virtual_packages=_lists(noted.get("virtual_packages"), path, f"{where}.virtual_packages"),
-            requires_python=None if python is None else text(python, path, f"{where}.requires_python"),
+            virtual_packages=_lists(noted["virtual_packages"]),
+            requires_python=noted["requires_python"].text_or_none(),
             requested={
-                name: tuple(_far(each, path.absolute().parent) for each in requests)
-                for name, requests in _lists(noted.get("requested"), path, f"{where}.requested").items()
+                package: tuple(_far(text, folder) for text in requests)
+                for package, requests in _lists(noted["requested"]).items()
             },
-            extras=_lists(noted.get("extras"), path, f"{where}.extras"),
-            indexes=_texts(noted.get("indexes"), path, f"{where}.indexes"),
-            versions=_texts(noted.get("versions"), path, f"{where}.versions"),
-            direct=frozenset(texts(noted.get("direct"), path, f"{where}.direct")),
-            files={
-                str(name): _facts(facts, path, f"{where}.files.{name}", warnings)
-                for name, facts in table(noted.get("files"), path, f"{where}.files").items()
-            },
+            extras=_lists(noted["extras"]),
+            indexes=_texts(noted["indexes"]),
+            versions=_texts(noted["versions"]),
+            direct=frozenset(noted["direct"].texts()),
+            files={str(file): _facts(facts, warnings) for file, facts in noted["files"].entries()},
         )
     return notes
 
@@ -161,24 +156,22 @@ def table_of_facts(facts: Facts, folder: Path) -> dict[str, object]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _facts(value: object, path: Path, where: str, warnings: list[str]) -> Facts:
-    facts = OF_FILE.check(value, path, where, warnings)
-    named = {
-        name: None if facts.get(key) is None else text(facts[key], path, f"{where}.{key}")
-        for name, key in (("license", "license"), ("yanked", "yanked"), ("advertised", "attestations_sha256"))
-    }
-    attestations = items(facts.get("attestations"), path, f"{where}.attestations")
+def _facts(field: Field, warnings: list[str]) -> Facts:
+    facts = OF_FILE.check(field, warnings)
+    size = facts["size"]
     return Facts(
-        **named,
-        attestations=tuple(_texts(each, path, f"{where}.attestations") for each in attestations),
-        choice=_far(text(facts.get("chosen_because") or "", path, f"{where}.chosen_because"), path.absolute().parent),
-        size=None if facts.get("size") is None else number(facts["size"], path, f"{where}.size"),
+        license=facts["license"].text_or_none(),
+        yanked=facts["yanked"].text_or_none(),
+        advertised=facts["attestations_sha256"].text_or_none(),
+        attestations=tuple(map(_texts, facts["attestations"].items())),
+        choice=_far(facts["chosen_because"].text_or_none() or "", field.path.absolute().parent),
+        size=None if size.value is None else size.number(),
     )
 
 
-def _texts(value: object, path: Path, where: str) -> dict[str, str]:
-    return {str(name): text(each, path, f"{where}.{name}") for name, each in table(value, path, where).items()}
+def _texts(field: Field) -> dict[str, str]:
+    return {str(name): each.text() for name, each in field.entries()}
 
 
-def _lists(value: object, path: Path, where: str) -> dict[str, tuple[str, ...]]:
-    return {str(name): texts(each, path, f"{where}.{name}") for name, each in table(value, path, where).items()}
+def _lists(field: Field) -> dict[str, tuple[str, ...]]:
+    return {str(name): each.texts() for name, each in field.entries()}

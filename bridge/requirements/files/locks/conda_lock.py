@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 
 from bridge.errors import UnsafeInputError
 from bridge.requirements.files.constructs import Section, describes, honoured
-from bridge.requirements.files.fields import items, table, text, texts
+from bridge.requirements.files.fields import Field
 from bridge.requirements.files.locks.direct import (
     COMMIT,
     check_sdist,
@@ -101,16 +101,13 @@ def read_conda_lock(path: Path, content: str, chosen: Chosen) -> Lock:
     """
     document = load_yaml(path, content, max_nodes=MAX_LOCK_NODES)
     warnings: list[str] = []
-    top = TOP.check(document, path, "", warnings)
-    if top.get("version") != 1:
+    top = TOP.check(Field(document, path), warnings)
+    version = top["version"]
+    if version.value != 1:
         hint = "write it again with conda-lock 1 or later"
-        problem = f"bridge does not read version {top.get('version')} of conda-lock's format"
-        raise wrong(path, "version", problem, hint=hint)
-    metadata = METADATA.check(top.get("metadata") or {}, path, "metadata", warnings)
-    entries = [
-        PACKAGE.check(each, path, f"package[{place}]", warnings)
-        for place, each in enumerate(items(top.get("package"), path, "package"))
-    ]
+        raise version.wrong(f"bridge does not read version {version.value} of conda-lock's format", hint=hint)
+    metadata = METADATA.check(top["metadata"].or_empty(), warnings)
+    entries = [PACKAGE.check(each, warnings).table() for each in top["package"].items()]
     if not entries:
         raise wrong(path, "package", "the lock has no packages", hint="write the lock again, or omit -r")
     _check_platforms(entries, path)
@@ -118,12 +115,11 @@ def read_conda_lock(path: Path, content: str, chosen: Chosen) -> Lock:
     if left_out:
         warnings.append(f"{path}: packages of {', '.join(left_out)} are left out; --extra NAME asks for them")
     subdirs = (
-        *texts(metadata.get("platforms"), path, "metadata.platforms"),
+        *metadata["platforms"].texts(),
         *(str(each["platform"]) for each in entries),
     )
     makers = {subdir: partial(_packages, entries, subdir, path) for subdir in dict.fromkeys(subdirs)}
-    channels = [_channel(each, chosen, path) for each in items(metadata.get("channels"), path, "metadata.channels")]
-    channels = [each for each in channels if each != "nodefaults"]
+    channels = [each for each in map(partial(_channel, chosen), metadata["channels"].items()) if each != "nodefaults"]
     return Lock(
         path=path,
         format="conda-lock",
@@ -157,11 +153,10 @@ def _of_categories(
     return kept, [name for name in known if name not in taken]
 
 
-def _channel(value: object, chosen: Chosen, path: Path) -> str:
+def _channel(chosen: Chosen, field: Field) -> str:
     """Return a channel, as a name or URL, `$NAME` in it replaced."""
-    channel = text(value.get("url") if isinstance(value, dict) else value, path, "metadata.channels")
-    place = expanded(channel, chosen, path, "metadata.channels")
-    return place_url(place, path) if "://" in place else place
+    place = expanded(field.spelled_out("url")["url"].text(), chosen, field.path, "metadata.channels")
+    return place_url(place, field.path) if "://" in place else place
 
 
 def _packages(entries: Iterable[Mapping[str, object]], subdir: str, path: Path) -> tuple[Locked, ...]:
@@ -176,7 +171,7 @@ def _packages(entries: Iterable[Mapping[str, object]], subdir: str, path: Path) 
 
 def _hashes(each: Mapping[str, object], path: Path, name: str) -> dict[str, str]:
     hashes = {}
-    for kind, value in table(each.get("hash"), path, f"{name}.hash").items():
+    for kind, value in Field(each, path, name)["hash"].table().items():
         digest = str(value).removeprefix(f"{kind}:")
         if kind in _HASH and not _HASH[kind].match(digest):
             raise invalid(path, _FORMAT, f"{name}: {value!r} is not a valid {kind}")
@@ -185,8 +180,9 @@ def _hashes(each: Mapping[str, object], path: Path, name: str) -> dict[str, str]
 
 
 def _conda(each: Mapping[str, object], path: Path) -> LockedConda:
-    name = text(each.get("name"), path, "package.name")
-    url = place_url(text(each.get("url"), path, f"{name}.url"), path)
+    name = Field(each, path, "package")["name"].text()
+    entry = Field(each, path, name)
+    url = place_url(entry["url"].text(), path)
     filename = name_of_file(url, path)
     hashes = _hashes(each, path, name)
     named = _FILE.match(filename)
@@ -195,7 +191,7 @@ def _conda(each: Mapping[str, object], path: Path) -> LockedConda:
     if not hashes.keys() & _HASH.keys():
         raise invalid(path, _FORMAT, f"{filename} has no hash")
     subdir = url.rsplit("/", 2)[-2]
-    needs = [f"{need} {spec}".rstrip(" *") for need, spec in table(each.get("dependencies"), path, name).items()]
+    needs = [f"{need} {spec}".rstrip(" *") for need, spec in entry["dependencies"].table().items()]
     is_python = subdir == "noarch" and (
         named["build"].startswith("py") or "python" in {need.split()[0] for need in needs}
     )
@@ -218,8 +214,8 @@ def _conda(each: Mapping[str, object], path: Path) -> LockedConda:
 
 
 def _pip(each: Mapping[str, object], path: Path) -> LockedWheel | LockedSource:
-    name = canonicalize_name(text(each.get("name"), path, "package.name"))
-    version, url = str(each.get("version") or ""), text(each.get("url"), path, f"{name}.url")
+    name = canonicalize_name(Field(each, path, "package")["name"].text())
+    version, url = str(each.get("version") or ""), Field(each, path, name)["url"].text()
     if url.startswith("git+"):
         return _git(name, version, url, path)
     place, fragment = place_url(url, path), url.partition("#")[2]

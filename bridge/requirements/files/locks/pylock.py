@@ -16,6 +16,7 @@ from packaging.utils import parse_sdist_filename, parse_wheel_filename
 from bridge.errors import UnsafeInputError
 from bridge.fetch.urls import file_name
 from bridge.requirements.files.constructs import Section, describes, honoured
+from bridge.requirements.files.fields import Field
 from bridge.requirements.files.locks.direct import COMMIT, check_wheel, git_url, path_url, place_url, with_fragment
 from bridge.requirements.files.locks.errors import invalid
 from bridge.requirements.files.locks.lazily import Lazily
@@ -79,10 +80,10 @@ def read_pylock(path: Path, document: Mapping[str, object], chosen: Chosen) -> L
         lock = Pylock.from_dict(document)
     except PylockValidationError as error:
         raise invalid(path, _FORMAT, str(error)) from error
-    TOP.check(document, path, "", warnings)
+    TOP.check(Field(document, path), warnings)
     packages = document.get("packages")
     for place, package in enumerate(packages if isinstance(packages, list) else ()):
-        PACKAGE.check(package, path, f"packages[{place}]", warnings)
+        PACKAGE.check(Field(package, path, f"packages[{place}]"), warnings)
     _check_known(path, "extras", chosen.extras, lock.extras)
     _check_known(path, "dependency-groups", chosen.groups, lock.dependency_groups)
     taken = {

@@ -21,7 +21,7 @@ from bridge.channels._rattler_lock import LockedPypi, RattlerEnvironment, Rattle
 from bridge.errors import UnsafeInputError, UsageError
 from bridge.fs.publish import publish_file
 from bridge.requirements.files.constructs import Section, describes, honoured
-from bridge.requirements.files.fields import flag, items, table
+from bridge.requirements.files.fields import Field
 from bridge.requirements.files.locks.bridge_table import Noted, read_table
 from bridge.requirements.files.locks.direct import (
     check_sdist,
@@ -204,38 +204,32 @@ def _extra(path: Path, text: str) -> _Extra:
         hint = "write the lock again with a version of the tool that writes version 4 to 7"
         raise wrong(path, "version", f"bridge does not read version {version} of this format", hint=hint)
     warnings: list[str] = []
-    top = LOCK.check(document, path, "", warnings)
-    named = {
-        str(name): ENVIRONMENT.check(each, path, f"environments.{name}", warnings)
-        for name, each in table(top.get("environments"), path, "environments").items()
-    }
-    CONDA.check(dict.fromkeys(keys), path, "packages", warnings)
-    packages = [each for each in items(top.get("packages"), path, "packages") if isinstance(each, dict)]
+    top = LOCK.check(Field(document, path), warnings)
+    named = {str(name): ENVIRONMENT.check(each, warnings) for name, each in top["environments"].entries()}
+    listed = top["packages"]
+    CONDA.check(listed.holding(dict.fromkeys(keys)), warnings)
+    packages = [each.value for each in listed.items() if isinstance(each.value, dict)]
     pypi = [each for each in packages if "pypi" in each or each.get("kind") == "pypi"]
     for each in packages:
         if "conda_source" not in each and "input" not in each:
-            (PYPI if each in pypi else CONDA).check(each, path, "packages", warnings)
+            (PYPI if each in pypi else CONDA).check(listed.holding(each), warnings)
     places = {str(each.get("pypi") or each.get("url") or each.get("path")): each for each in pypi}
     return _Extra(
         version=version,
-        indexes={name: _urls(each.get("indexes"), path, f"{name}.indexes") for name, each in named.items()},
-        find_links={name: _urls(each.get("find-links"), path, f"{name}.find-links") for name, each in named.items()},
-        editable=frozenset(
-            place for place, each in places.items() if flag(each.get("editable"), path, f"{place}.editable")
-        ),
+        indexes={name: _urls(each["indexes"]) for name, each in named.items()},
+        find_links={name: _urls(each["find-links"]) for name, each in named.items()},
+        editable=frozenset(place for place, each in places.items() if Field(each, path, place)["editable"].flag()),
         index_of={place: str(each["index"]) for place, each in places.items() if each.get("index")},
-        noted=read_table(top.get("bridge"), path, warnings),
+        noted=read_table(top["bridge"], warnings),
         warnings=tuple(dict.fromkeys(warnings)),
     )
 
 
-def _urls(value: object, path: Path, where: str) -> tuple[str, ...]:
+def _urls(field: Field) -> tuple[str, ...]:
     """Return URLs, or of `find-links` the tables `url:` and `path:`."""
-    urls = []
-    for each in items(value, path, where):
-        place = (each.get("path") or each.get("url")) if isinstance(each, dict) else each
-        urls.append(place_url(str(place), path))
-    return tuple(urls)
+    values = [each.value for each in field.items()]
+    places = [(each.get("path") or each.get("url")) if isinstance(each, dict) else each for each in values]
+    return tuple(place_url(str(place), field.path) for place in places)
 
 
 def _environment(environment: RattlerEnvironment, extra: _Extra, path: Path) -> LockedEnvironment:

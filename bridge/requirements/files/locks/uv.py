@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from bridge.requirements.files.constructs import Section, describes, honoured
-from bridge.requirements.files.fields import items, table, text, texts
+from bridge.requirements.files.fields import Field
 from bridge.requirements.files.locks.errors import invalid
 from bridge.requirements.files.locks.lazily import Lazily
 from bridge.requirements.files.locks.uv_graph import Graph, Node, python_marker, pythons
@@ -98,18 +98,17 @@ def read_uv_lock(path: Path, document: Mapping[str, object], chosen: Chosen) -> 
     `UnsafeInputError` (`lock-invalid`) for an entry that cannot be verified or an edge that leads nowhere.
     """
     warnings: list[str] = []
-    top = TOP.check(document, path, "", warnings)
-    if top.get("version") != 1:
+    top = TOP.check(Field(document, path), warnings)
+    version = top["version"]
+    if version.value != 1:
         hint = "write it again with a uv that writes version 1"
-        raise wrong(path, "version", f"bridge does not read version {top.get('version')} of uv.lock", hint=hint)
-    manifest = MANIFEST.check(top.get("manifest") or {}, path, "manifest", warnings)
-    nodes = [
-        _node(each, place, path, warnings) for place, each in enumerate(items(top.get("package"), path, "package"))
-    ]
+        raise version.wrong(f"bridge does not read version {version.value} of uv.lock", hint=hint)
+    manifest = MANIFEST.check(top["manifest"].or_empty(), warnings)
+    nodes = [_node(each, warnings) for each in top["package"].items()]
     graph = Graph(nodes, path)
-    roots = _roots(nodes, texts(manifest.get("members"), path, "manifest.members"), path)
+    roots = _roots(nodes, manifest["members"].texts(), path)
     extras, groups = _names(roots, chosen, path)
-    requires_python = text(top.get("requires-python", ""), path, "requires-python") or None
+    requires_python = top["requires-python"].text_or_none() or None
     makers: dict[str, Callable[[], tuple[Locked, ...]]] = {
         subdir: partial(_packages, graph, roots, extras, groups, requires_python, subdir, path) for subdir in SUBDIRS
     }
@@ -125,33 +124,29 @@ def read_uv_lock(path: Path, document: Mapping[str, object], chosen: Chosen) -> 
     )
 
 
-def _node(value: object, place: int, path: Path, warnings: list[str]) -> Node:
-    where = f"package[{place}]"
-    if not isinstance(value, dict):
+def _node(field: Field, warnings: list[str]) -> Node:
+    path, where = field.path, field.where
+    if not isinstance(field.value, dict):
         raise invalid(path, _FORMAT, f"{where} is not a table")
     needs: list[str] = []
-    entry = PACKAGE.check(value, path, "package", needs)
-    source = SOURCE.check(entry.get("source"), path, "package.source", needs)
+    PACKAGE.check(Field(field.value, path, "package"), needs)
+    source = SOURCE.check(Field(field.value.get("source"), path, "package.source"), needs)
     warnings += needs
-    if not source.keys() - {"subdirectory"}:
+    if not source.table().keys() - {"subdirectory"}:
         raise invalid(path, _FORMAT, f"{where} has no source")
     return Node(
-        name=text(entry.get("name"), path, f"{where}.name"),
-        version=text(entry.get("version", ""), path, f"{where}.version"),
-        source={key: text(each, path, f"{where}.source.{key}") for key, each in source.items()},
-        edges=_edges(entry.get("dependencies"), path, where),
-        optional=_lists(entry.get("optional-dependencies"), path, where),
-        groups=_lists(entry.get("dev-dependencies"), path, where),
-        entry=entry,
+        name=field["name"].text(),
+        version=field["version"].text_or_none() or "",
+        source={key: each.text() for key, each in field["source"].entries()},
+        edges=_edges(field["dependencies"]),
+        optional={name: _edges(each) for name, each in field["optional-dependencies"].entries()},
+        groups={name: _edges(each) for name, each in field["dev-dependencies"].entries()},
+        entry=field.value,
     )
 
 
-def _lists(value: object, path: Path, where: str) -> dict[str, tuple[Mapping[str, object], ...]]:
-    return {name: _edges(each, path, where) for name, each in table(value, path, where).items()}
-
-
-def _edges(value: object, path: Path, where: str) -> tuple[Mapping[str, object], ...]:
-    return tuple(table(each, path, f"{where}.dependencies") for each in items(value, path, f"{where}.dependencies"))
+def _edges(field: Field) -> tuple[Mapping[str, object], ...]:
+    return tuple(each.table() for each in field.items())
 
 
 def _roots(nodes: list[Node], members: tuple[str, ...], path: Path) -> list[Node]:

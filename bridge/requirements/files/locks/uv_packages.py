@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from bridge.errors import UnsafeInputError
-from bridge.requirements.files.fields import items, table
+from bridge.requirements.files.fields import Field
 from bridge.requirements.files.locks.direct import (
     check_sdist,
     check_wheel,
@@ -52,11 +52,10 @@ class _Files:
         for kind in ("editable", "directory"):
             if kind in source:
                 return [self._folder(source[kind], is_editable=kind == "editable")]
-        wheels = items(self._node.entry.get("wheels"), self._path, f"{self._name}.wheels")
-        packages: list[Locked] = [self._wheel(table(each, self._path, f"{self._name}.wheels")) for each in wheels]
-        sdist = self._node.entry.get("sdist")
-        if sdist is not None:
-            packages.append(self._sdist(table(sdist, self._path, f"{self._name}.sdist")))
+        entry = Field(self._node.entry, self._path, self._name)
+        packages: list[Locked] = [self._wheel(each.table()) for each in entry["wheels"].items()]
+        if "sdist" in entry:
+            packages.append(self._sdist(entry["sdist"].table()))
         if not packages:
             raise self._invalid("it has neither wheels nor an sdist")
         return packages
