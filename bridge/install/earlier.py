@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from bridge.errors import NoSolutionError, UsageError
 from bridge.install import plan as plans
 from bridge.model import Installed, PrefixState, Resolution, Resolved
+from bridge.prefix.history import unexplained
 from bridge.requirements import algebra
 from bridge.requirements.algebra import Requirement
 from converters.projects import canonicalize_name
@@ -73,10 +74,10 @@ def _shown(record: Record) -> str:
 def removable(state: PrefixState, target: Target, names: Sequence[str]) -> tuple[str, ...]:
     """Return these names and those that need them, so that `bridge remove` removes them all; empty if it cannot."""
     going = dict.fromkeys(names)
-    everything = plans.with_unmanaged(state)
+    everything, loose = plans.with_unmanaged(state), unexplained(state)
     for _ in range(len(everything.installed)):
         try:
-            plans.removal(everything, target, going)
+            plans.removal(everything, target, going, loose)
         except NoSolutionError as error:
             users = error.objects.get("users")
             more = [each for each in users if each not in going] if isinstance(users, tuple) else []

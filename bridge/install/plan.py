@@ -78,8 +78,10 @@ def diff(state: PrefixState, resolution: Resolution, prefix: Path, *, again: Col
     )
 
 
-def removal(state: PrefixState, target: Target, names: Iterable[str]) -> Plan:
+def removal(state: PrefixState, target: Target, names: Iterable[str], unexplained: Collection[str] = ()) -> Plan:
     """Return the plan that removes `names` and the packages that only they needed.
+
+    :param unexplained: meta paths of packages that count as requested (`bridge.prefix.history.unexplained`).
 
     Raises `UsageError` (`not-installed`); `NoSolutionError` (`still-needed`) if a remaining package needs one of them.
     """
@@ -88,7 +90,11 @@ def removal(state: PrefixState, target: Target, names: Iterable[str]) -> Plan:
     staying = [installed for installed in state.installed if installed.meta_path not in unwanted]
     # Packages that no requested package needed before were installed by other means: they stay, with dependencies.
     needed_before = graph.closure([installed for installed in state.installed if installed.requested])
-    roots = [each for each in staying if each.requested or each.meta_path not in needed_before]
+    roots = [
+        each
+        for each in staying
+        if each.requested or each.meta_path in unexplained or each.meta_path not in needed_before
+    ]
     needed = graph.closure(roots)
     orphans = [each for each in staying if each.meta_path in needed_before and each.meta_path not in needed]
     keep = [installed for installed in staying if installed not in orphans]

@@ -19,7 +19,7 @@ from bridge.paths import META, OWN, quoted
 from bridge.prefix.claims import covered
 from bridge.prefix.eggs import eggs_in
 from bridge.prefix.entries import Entries, paths_of
-from bridge.prefix.history import requested_specs
+from bridge.prefix.history import history_of, requested_specs
 from bridge.prefix.locations import relocated
 from bridge.prefix.records import Reader, ReadResult, content, defect_of, names_in, scan
 from bridge.prefix.remembered import Remembering
@@ -32,7 +32,6 @@ from converters.target import POSIX, SUBDIRS, WINDOWS, Python
 
 __all__ = ["check", "no_environment", "read", "require", "site_directories", "walk"]
 
-_MAX_HISTORY = 64 << 20  # bytes
 _MANY = 64  # records and dist-infos for which forking pays off
 _MINOR = regex(r"python(\d+\.\d+)(t?)\Z")
 _LIBRARY = regex(r"python(\d)(\d+)(t?)\.dll\Z", re.IGNORECASE)  # of Windows
@@ -104,11 +103,7 @@ def _with_history(installed: Sequence[Installed], prefix: Path) -> list[Installe
     """
     if all(each.requested or each.record.ecosystem != "conda" for each in installed):
         return list(installed)
-    try:
-        history = content(str(prefix / META / "history"), _MAX_HISTORY).decode("utf-8", "replace")
-    except (OSError, ValueError):
-        return list(installed)
-    specs = requested_specs(history)
+    specs = requested_specs(history_of(prefix))
     return [
         replace(each, requested=(masked(specs[each.record.name]),))
         if each.record.ecosystem == "conda" and not each.requested and each.record.name in specs

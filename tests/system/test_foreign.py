@@ -250,17 +250,34 @@ def test_adopt_finds_what_was_replaced_without_purls(lab: Lab) -> None:
     assert damage(lab.site) == []
 
 
-def test_what_nobody_recorded_a_request_for_is_not_dropped(lab: Lab, tmp_path: Path) -> None:
-    """py-rattler records no requests: a conflict with what is there is refused, and removes nothing."""
-    for path in (lab.root / "conda-meta").glob("*.json"):
+def forget_requests(prefix: Path) -> None:
+    """Leave the records as py-rattler writes them."""
+    for path in (prefix / "conda-meta").glob("*.json"):
         record = json.loads(path.read_text())
         kept = {key: value for key, value in record.items() if not key.startswith("requested_spec")}
         path.write_text(json.dumps(kept))
-    (lab.root / "conda-meta/history").unlink()
+    (prefix / "conda-meta/history").unlink()
+
+
+def test_what_nobody_recorded_a_request_for_is_not_dropped(lab: Lab, tmp_path: Path) -> None:
+    """py-rattler records no requests: a conflict with what is there is refused, and removes nothing."""
+    forget_requests(lab.root)
     make_conda(tmp_path / "channel", "rival", "1.0", files={"share/rival": b""}, constrains=["dual <0"])
     make_repodata(tmp_path / "channel")
     before = lab.versions()
     done = lab("install", "rival")
     assert done.status == 6
     assert "dual is installed and must stay" in done.err
+    assert lab.versions() == before
+
+
+def test_what_was_there_outlives_what_was_added_to_it(lab: Lab, tmp_path: Path) -> None:
+    """The one request that is known needs all that is there; it goes, and only what came with it."""
+    forget_requests(lab.root)
+    make_conda(tmp_path / "channel", "late", "1.0", depends=["dual", "part"])
+    make_conda(tmp_path / "channel", "part", "1.0")
+    make_repodata(tmp_path / "channel")
+    before = lab.versions()
+    lab.done("install", "late")
+    assert lab("remove", "late").status == 0
     assert lab.versions() == before

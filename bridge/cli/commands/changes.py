@@ -21,6 +21,7 @@ from bridge.install.sources import Sources
 from bridge.model import Plan, PrefixState
 from bridge.paths import META
 from bridge.prefix.claims import leaving
+from bridge.prefix.history import unexplained
 from bridge.transaction import recovery
 from bridge.transaction.creation import clear_killed
 from converters.deferred import replace
@@ -98,7 +99,7 @@ def remove(
         there = [name for name in listed if plans.is_installed(whole, name)]
         if absent := ", ".join(sorted({*listed} - {*there})):
             session.tell(f"not installed, so not removed: {absent}")
-        plan = plans.removal(whole, session.target, [*names, *there])
+        plan = plans.removal(whole, session.target, [*names, *there], unexplained(state))
         unmanaged = [old for old in leaving(plan) if old not in state.installed]
         return (
             replace(state, installed=(*state.installed, *unmanaged)),

@@ -14,6 +14,7 @@ from bridge.install.earlier import earlier_requests, removable
 from bridge.install.sources import command_line
 from bridge.model import PrefixState
 from bridge.prefix.claims import label
+from bridge.prefix.history import unexplained
 from bridge.requirements import algebra
 from bridge.requirements.foreign import Foreign
 from converters.deferred import replace
@@ -91,7 +92,7 @@ def _texts(error: NoSolutionError, key: str) -> tuple[str, ...]:
 
 
 def _after_removal(state: PrefixState, target: Target, names: Iterable[str]) -> PrefixState:
-    plan = plans.removal(plans.with_unmanaged(state), target, names)
+    plan = plans.removal(plans.with_unmanaged(state), target, names, unexplained(state))
     there = {each.meta_path for each in state.installed}
     return replace(state, installed=tuple(each for each in plan.keep if each.meta_path in there), python=plan.python)
 
