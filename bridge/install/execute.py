@@ -15,6 +15,7 @@ from bridge.cache.prune import in_use
 from bridge.fetch.waiting import shown
 from bridge.install.applied import AppliedPlan
 from bridge.install.fetching import FetchedPlan, Scripts, fetch, remarks_of, stage_inputs
+from bridge.install.obstacles import without_obstacles
 from bridge.install.ruling import refuse_fetched
 from bridge.install.sources import Sources, command_line
 from bridge.install.staging import StagedPlan, stage
@@ -67,7 +68,7 @@ def change(
     """Execute a plan that is not empty in the transaction `running`, and commit it. See `apply.change_prefix`."""
     session, prefix = sources.session, plan.prefix
     with in_use(session.settings.cache_dir):
-        fetched = fetch(plan, sources)
+        fetched = without_obstacles(state, fetch(plan, sources), session)
         refuse_fetched(fetched.plan, sources)
         inputs = stage_inputs(state, sources, fetched, fs.Absence(prefix).fingerprint)
         session.client.rest()

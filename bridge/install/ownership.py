@@ -82,7 +82,7 @@ def judge(
     case.judge_prefix()
     case.judge_tree()
     if case.conflicts:
-        raise _refusal(case.conflicts)
+        raise _refusal(case.conflicts, state)
     return Judgement(
         shared=frozenset(case.shared),
         adopted=frozenset(case.adopted),
@@ -379,18 +379,20 @@ _HINTS = {
     "path-collision": "remove one of the two first: they cannot be installed together",
     "path-symlink": "nothing is written through a symlink: put a directory in its place",
 }
-_ADOPT = (
-    "have bridge own it first (bridge adopt), or take it away (pip uninstall, bridge remove); "
-    "where its bytes are the same, --adopt takes it over"
-)
+_OTHERS = "which bridge did not install"
 
 
-def _refusal(conflicts: Sequence[Conflict]) -> OwnershipError:
+def _refusal(conflicts: Sequence[Conflict], state: PrefixState) -> OwnershipError:
     ordered = sorted(conflicts, key=lambda conflict: (conflict.package, conflict.path))
     first, rest = ordered[0], len(ordered) - 1
     message = first.text if not rest else f"{first.text} (and {rest} more conflict{'s' if rest > 1 else ''})"
     context = [f"{conflict.id}: {conflict.text}" for conflict in ordered[:_SHOWN]] if rest else []
     if len(ordered) > _SHOWN:
         context.append(f"and {len(ordered) - _SHOWN} more")
-    hint = _ADOPT if "which bridge did not install" in first.text else _HINTS[first.id]
+    hint = _HINTS[first.id]
+    if _OTHERS in first.text:
+        owners = {each.owner for each in ordered if _OTHERS in each.text}
+        projects = sorted({each.name for each in state.distributions if label(each) in owners})
+        adopt = f"bridge adopt -p {quoted(state.prefix)} {' '.join(projects)}"
+        hint = f"have bridge own it and run this again: {adopt}; where its bytes are the same, --adopt takes it over"
     return OwnershipError(first.id, message, context=context, hint=hint, objects={"conflicts": tuple(ordered)})

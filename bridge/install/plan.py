@@ -32,7 +32,17 @@ from converters.projects import canonicalize_name
 from converters.record import Record
 from converters.target import Python, Target
 
-__all__ = ["diff", "is_installed", "is_same", "matching", "removal", "unaccounted", "with_extras", "with_unmanaged"]
+__all__ = [
+    "diff",
+    "is_installed",
+    "is_same",
+    "matching",
+    "orphaned",
+    "removal",
+    "unaccounted",
+    "with_extras",
+    "with_unmanaged",
+]
 
 
 _SHOWN = 10  # names in one message
@@ -112,6 +122,20 @@ def removal(state: PrefixState, target: Target, names: Iterable[str], unexplaine
     )
 
 
+def orphaned(state: PrefixState, plan: Plan, unexplained: Collection[str]) -> list[Installed]:
+    """Return the packages that a plan keeps, and that only what it changes or removes needed.
+
+    :param unexplained: as in `removal`.
+    """
+    before = _Graph(state, plan.target).closure([each for each in state.installed if each.requested])
+    others = [each for each in with_unmanaged(state).installed if each not in state.installed]
+    after = (*plan.keep, *_coming(plan).values(), *others)
+    roots = [each for each in after if each.requested or each.meta_path in unexplained or each.meta_path not in before]
+    left = PrefixState(prefix=plan.prefix, installed=after, python=plan.python)
+    needed = _Graph(left, plan.target).closure(roots)
+    return [each for each in plan.keep if each.meta_path not in needed]
+
+
 def unaccounted(state: PrefixState, target: Target) -> tuple[Installed, ...]:
     """Return packages that are neither requested nor needed by a requested one: they were installed by other means.
 
@@ -164,14 +188,7 @@ def with_unmanaged(state: PrefixState) -> PrefixState:
 
 def with_extras(plan: Plan) -> Plan:
     """Return the plan with the extras that its packages ask of each other, which a lock does not state."""
-    coming = {
-        step.new.record.identity: Installed(
-            record=step.new.record, meta_path=step.new.record.identity, entries=(), requested=step.new.requested
-        )
-        for step in plan.operations
-        if not isinstance(step, Remove)
-    }
-    packages = (*plan.keep, *coming.values())
+    packages = (*plan.keep, *_coming(plan).values())
     graph = _Graph(PrefixState(prefix=plan.prefix, installed=packages, python=plan.python), plan.target)
     reached = graph.reached(packages)
 
@@ -183,6 +200,17 @@ def with_extras(plan: Plan) -> Plan:
         step if isinstance(step, Remove) else replace(step, new=completed(step.new)) for step in plan.operations
     )
     return replace(plan, operations=tuple(operations))
+
+
+def _coming(plan: Plan) -> dict[str, Installed]:
+    """Return what a plan installs, by identity, as if it was installed."""
+    return {
+        step.new.record.identity: Installed(
+            record=step.new.record, meta_path=step.new.record.identity, entries=(), requested=step.new.requested
+        )
+        for step in plan.operations
+        if not isinstance(step, Remove)
+    }
 
 
 def _still_needed(name: str, users: Sequence[str]) -> NoSolutionError:

@@ -91,6 +91,12 @@ def needy(env: Environment) -> None:
     offer(env, "absent", "2.5")
 
 
+def outdated(env: Environment) -> None:
+    """Have pip put both there, one without what the other needs."""
+    needy(env)
+    env.place(env.wheel("absent", "1.0"))
+
+
 def upgrade(env: Environment) -> None:
     """As `pip install -U`: the old dist-info goes, if bridge recorded it too."""
     wheel = env.wheel("beta", "2.0", files={"beta/__init__.py": b"X = 2\n", "beta/new.py": b"\n"})
@@ -307,6 +313,14 @@ DAMAGES = {
         make=needy,
         found=("unmet-requirement", "needy-1.0.dist-info"),
         begins="bridge install pypi:absent>=2",
+        touches=("absent", "conda-meta/"),
+        where=("conda",),
+    ),
+    "a requirement that a version of pip's does not meet": Damage(
+        make=outdated,
+        found=("unmet-requirement", "needy-1.0.dist-info"),
+        begins="bridge adopt absent",
+        then="unmet-requirement",
         touches=("absent", "conda-meta/"),
         where=("conda",),
     ),

@@ -99,3 +99,19 @@ def test_the_end_is_that_of_a_fresh_install(bridge: Bridge, tmp_path: Path, way:
     assert moved == tree(prefix)
     fresh = bridge("audit", "-p", prefix, "--json", "--fail-on", "never").document
     assert report["findings"] == fresh["findings"]
+
+
+def test_a_package_that_was_split_comes_back_whole(tmp_path: Path) -> None:
+    """What only the newer version needed has the older one's files."""
+    channel, bridge = tmp_path / "channel", Bridge.of_folder(tmp_path, tmp_path)
+    make_conda(channel, "gdal", "3.8", noarch="generic", files={"lib/libgdal.so": b"3.8"})
+    make_conda(channel, "gdal", "3.9", noarch="generic", depends=["gdal-core 3.9"])
+    make_conda(channel, "gdal-core", "3.9", noarch="generic", files={"lib/libgdal.so": b"3.9"})
+    make_repodata(channel)
+    done(bridge, "create", "-p", "env", "-c", channel, "gdal")
+    moved = bridge("install", "-p", "env", "-c", channel, "gdal=3.8")
+    assert (moved.status, "gdal-core 3.9 goes" in moved.err) == (0, True), moved.err
+    assert (tmp_path / "env/lib/libgdal.so").read_bytes() == b"3.8"
+    done(bridge, "install", "-p", "env", "-c", channel, "gdal=3.9", "gdal-core")
+    refused = bridge("install", "-p", "env", "-c", channel, "gdal=3.8")
+    assert (refused.status, "gdal-core" in refused.err) == (4, True), refused.err

@@ -136,7 +136,8 @@ def _judge_spec(view: View, owner: Owner, text: str, named: Providers, *, is_nee
         yield _unmet(owner, "error", f"{sentence}; no installed package provides it", command)
     for provider in providers:
         if not accepts(spec, provider) and not _is_stale(view, provider.owner.distribution):
-            yield _unmet(owner, "error", f"{sentence}; installed is {provider.label}", command, provider.owner)
+            way = _way(view, provider, command)
+            yield _unmet(owner, "error", f"{sentence}; installed is {provider.label}", way, provider.owner)
 
 
 def _judge_virtual(view: View, owner: Owner, spec: CondaSpec, sentence: str, *, is_needed: bool) -> Iterator[Finding]:
@@ -188,7 +189,14 @@ def _judge_requires_dist(view: View, each: RequiresDist, named: Providers) -> It
         if _is_stale(view, provider.owner.distribution):
             continue
         level = "error" if is_binding else "info" if provider.is_of_conda else "warning"
-        yield _unmet(owner, level, f"{sentence}; installed is {provider.label}", command, provider.owner)
+        way = _way(view, provider, command)
+        yield _unmet(owner, level, f"{sentence}; installed is {provider.label}", way, provider.owner)
+
+
+def _way(view: View, provider: InstalledProvider, command: tuple[str, ...]) -> tuple[str, ...]:
+    """The command for a provider that does not fit; what pip put there has to be adopted before it is replaced."""
+    other = provider.owner.distribution
+    return command if provider.owner.installed is not None or other is None else repair.adopt(view, other) or command
 
 
 def _elsewhere(view: View, project: str) -> str:

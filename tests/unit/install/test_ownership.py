@@ -228,7 +228,7 @@ def test_what_pip_installed_belongs_to_it(environment: Environment) -> None:
     assert error_id == "owned-path"
     assert {conflict.owner for conflict in conflicts} == {"pip:rich-13.0"}
     assert error.hint is not None
-    assert "pip uninstall" in error.hint
+    assert f"bridge adopt -p {environment.root} rich" in error.hint
     assert "--adopt" in error.hint
     assert environment.judge(new, adopt=True).adopted == {entry.path for entry in new[package("rich", "13.0")]}
 
