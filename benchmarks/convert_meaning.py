@@ -4,7 +4,7 @@
         [--libsolv FILE] [--conda PYTHON]
 
 FILES has one file a line: name, version, requires_dist, requires_python. Each is converted for five subdirs and python
-3.9 to 3.14, and each record judged wherever it may be installed, for the base and each extra: the same names, and on
+3.9 to 3.15, and each record judged wherever it may be installed, for the base and each extra: the same names, and on
 published and neighbouring versions the same answers in the orders of rattler and libsolv, but for what
 docs/conversion.md lists. Differences beyond: 0.
 

@@ -29,7 +29,7 @@ Place = tuple[str, str]
 """A subdir and a full python version."""
 
 # A portable package has the same requirements for at least these pythons.
-_WINDOW = tuple((3, minor) for minor in range(9, 15))
+_WINDOW = tuple((3, minor) for minor in range(9, 16))
 _KNOWN = ((2, 7), *((3, minor) for minor in range(21)))
 _MICROS = (0, 99)  # stand for the first and last release of a minor version, since markers can name microversions
 

@@ -31,7 +31,7 @@ PLACEHOLDER = "/opt/bridge_prefix_placeholder"
 _SHEBANG = re.compile(rb"#!python(w(?![\w.])|)[^\r\n]{0,4000}(\r?\n|\Z)")
 _LONGEST_SCRIPT = 1 << 24  # bytes; only a script with such a first line is read into memory
 _STALE = ("RECORD", "RECORD.jws", "RECORD.p7s", "INSTALLER", "direct_url.json")  # wrong for the installed files
-_LICENSE = re.compile(r"(licenses/.+|(licen[cs]e|copying|notice|authors)[^/]*)\Z", re.IGNORECASE)
+_LICENSE = re.compile(r"(license(?:s|_files)/.+|(licen[cs]e|copying|notice|authors)[^/]*)\Z", re.IGNORECASE)
 
 _COMMAND = """\
 #!{interpreter}
@@ -295,7 +295,8 @@ def _record(rows: list[tuple[str, str, str]]) -> bytes:
 def _licenses(archive: Archive, wheel: Manifest) -> Iterator[tuple[str, bytes]]:
     """Yield copies for info/licenses: the files that METADATA lists, and those that are licences by place or name.
 
-    PEP 639 puts them below `licenses/`, setuptools before 77 beside METADATA.
+    PEP 639 puts them below `licenses/`, hatchling before 1.12 below `license_files/`, setuptools before 77 beside
+    METADATA.
     """
     inside = f"{wheel.dist_info}/"
     listed = {path for paths in _listed_licenses(wheel).values() for path in paths}
@@ -304,7 +305,7 @@ def _licenses(archive: Archive, wheel: Manifest) -> Iterator[tuple[str, bytes]]:
         rest = member.path.removeprefix(inside)
         is_license = member.path in listed or (rest != member.path and _LICENSE.match(rest))
         if is_license and member.size <= _LONGEST_SCRIPT:
-            name = rest.removeprefix("licenses/")
+            name = rest.removeprefix("licenses/").removeprefix("license_files/")
             licenses.setdefault(name if name not in licenses else rest, member.path)
     for name, path in sorted(licenses.items()):
         yield name, archive.read(path)
@@ -313,7 +314,7 @@ def _licenses(archive: Archive, wheel: Manifest) -> Iterator[tuple[str, bytes]]:
 def _listed_licenses(wheel: Manifest) -> dict[str, list[str]]:
     """Return the License-File fields, each with the members that it can mean."""
     members = {member.path for member in wheel.members}
-    roots = (f"{wheel.dist_info}/licenses/", f"{wheel.dist_info}/")
+    roots = tuple(f"{wheel.dist_info}/{folder}" for folder in ("licenses/", "license_files/", ""))
     return {
         field: [
             path

@@ -49,7 +49,7 @@ class Shape:
 def shapes_of(
     wheel: Manifest, named: WheelName, natives: Sequence[NativeFile], evaluator: Evaluator
 ) -> tuple[Shape, ...]:
-    """Return the packages that serve the wheel on all its platforms and python 3.9 to 3.14.
+    """Return the packages that serve the wheel on all its platforms and python 3.9 to 3.15.
 
     :param natives: the native files of a wheel whose platform tag is `any`.
 

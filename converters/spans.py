@@ -68,7 +68,7 @@ class Span:
 
 
 def split(value: Value, pythons: PythonVersions, subdirs: Sequence[str]) -> tuple[Span, ...]:
-    """Return spans that together cover python 3.9 to 3.14 (those admitted) on all `subdirs`, each place once.
+    """Return spans that together cover python 3.9 to 3.15 (those admitted) on all `subdirs`, each place once.
 
     Each span is extended to older and newer pythons as long as the value is the same. Subdirs with equal ranges share a
     package if they are a whole system.

@@ -11,6 +11,7 @@ from collections.abc import Container, Mapping
 
 from bridge.archive.refusal import refused
 from converters.deferred import dataclass, regex
+from converters.projects import canonicalize_name
 
 __all__ = ["RecordRow", "encode_digest", "read_record"]
 
@@ -64,8 +65,9 @@ def read_record(
 
     A path has several rows only if they do not contradict each other: equal rows count once, and a row without a hash
     adds nothing. A path with other slashes than its member (`/pkg/a.py`, `./pkg/a.py`, backslashes), as in published
-    wheels, is read as the member's; so is one after a byte order mark. A size may be missing or a wrong text, and empty
-    fields may follow.
+    wheels, is read as the member's; so is one after a byte order mark, and one in another spelling of the dist-info
+    directory (`ruamel_yaml-1.dist-info` for `ruamel.yaml-1.dist-info`). A size may be missing or a wrong text, and
+    empty fields may follow.
 
     :param member: RECORD's own name, for errors.
     :param exempt: names whose hash is not looked at: RECORD itself and its signatures.
@@ -88,8 +90,7 @@ def read_record(
             if len(fields) != 3:
                 problem = f"{line} has {len(fields)} fields, not 3, so readers take different ones for the hash"
                 raise refused("record-invalid", archive, problem, member=member)
-            path = fields[0] if fields[0] in files else _with_plain_slashes(fields[0].removeprefix("\ufeff"))
-            path = path if path in files else fields[0]
+            path = _meant(fields[0], files, member)
             row = _read_row(fields, archive, path in exempt)
             known = rows.get(path, ())
             if any(map(row.contradicts, known)):
@@ -114,9 +115,18 @@ def _three(fields: list[str], files: Container[str]) -> list[str]:
     return fields if any(fields[3:]) else fields[:3]
 
 
-def _with_plain_slashes(path: str) -> str:
-    """Return a path without backslashes, leading, doubled and `./` slashes. `..` stays, and so matches no member."""
-    return "/".join(part for part in path.replace("\\", "/").split("/") if part not in ("", "."))
+def _meant(path: str, files: Container[str], record: str) -> str:
+    """Return the member that a path means by other slashes or another spelling of the dist-info, else the path.
+
+    `..` stays, and so matches no member.
+    """
+    if path in files:
+        return path
+    plain = path.removeprefix("\ufeff").replace("\\", "/").split("/")
+    folder, *rest = [part for part in plain if part not in ("", ".")] or [""]
+    own = record.partition("/")[0]
+    meant = "/".join([own if canonicalize_name(folder) == canonicalize_name(own) else folder, *rest])
+    return meant if meant in files else path
 
 
 def _read_row(fields: list[str], archive: str, is_exempt: bool) -> RecordRow:

@@ -38,9 +38,9 @@ SUBDIRS = {
     "osx-arm64": ("darwin", "posix", "Darwin", "arm64"),
     "win-64": ("win32", "nt", "Windows", "AMD64"),
 }
-PYTHONS = ("3.9.0", "3.9.21", "3.10.4", "3.11.7", "3.12.1", "3.13.2", "3.14.0")
+PYTHONS = ("3.9.0", "3.9.21", "3.10.4", "3.11.7", "3.12.1", "3.13.2", "3.14.0", "3.15.0")
 PLACES = tuple((subdir, python) for subdir in SUBDIRS for python in PYTHONS)
-"""Where a package is judged: subdirs and full versions of python, 3.9 to 3.14."""
+"""Where a package is judged: subdirs and full versions of python, 3.9 to 3.15."""
 _LIMITS = frozenset({"python", "__unix", "__linux", "__osx", "__win"})
 _MANY = 5000  # extras times requirements; beyond it the extras are judged at a few places only
 _FEW = frozenset({("linux-64", "3.9.0"), ("linux-64", "3.12.1"), ("osx-arm64", "3.13.2"), ("win-64", "3.11.7")})

@@ -87,6 +87,13 @@ def _named(name: bytes) -> Callable[[list[Entry]], bytes]:
 
 DATA = "demo-1.0.data"
 ACCEPTED: Mapping[str, Odd] = {
+    "RECORD: another spelling of the dist-info (uv#13666)": Odd(
+        drop=(f"{INFO}/METADATA", f"{INFO}/WHEEL"),
+        rows=[
+            f"Demo-1_0.dist-info/METADATA,{record_hash(metadata_text('demo', '1.0'))},",
+            f"Demo-1_0.dist-info/WHEEL,{record_hash(wheel_members('demo', '1.0')[f'{INFO}/WHEEL'])},",
+        ],
+    ),
     "RECORD: spaces around the fields": Odd(row=f"{INIT}, {HASH}, 12"),
     "RECORD: empty fields at the end of a row": Odd(row=f"{INIT},{HASH},12,,"),
     "RECORD: no size": Odd(row=f"{INIT},{HASH}"),

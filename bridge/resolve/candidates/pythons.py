@@ -56,7 +56,7 @@ class PythonMasks:
     def is_missing(self, marker: Marker) -> bool:
         """Return whether no python exists and the marker may hold on this platform with some python."""
         environment = self._target.marker_environment
-        pythons = (Python(version=f"3.{minor}.0") for minor in range(6, 15))
+        pythons = (Python(version=f"3.{minor}.0") for minor in range(6, 16))
         return not self._groups and any(marker_holds(marker, environment(python)) for python in pythons)
 
     def for_requires(self, text: str) -> int | None:

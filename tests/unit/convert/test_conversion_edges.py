@@ -215,14 +215,24 @@ def test_all_licences_that_metadata_lists_are_in_info(tmp_path: Path) -> None:
         f"{info}/LICENSE": b"beside",
         f"{info}/licenses/LICENSE": b"below",
         f"{info}/licenses/vendor/x.md": b"vendor",
+        f"{info}/license_files/APACHE.txt": b"of hatchling",
         f"{info}/notes.txt": b"not a licence",
     }
-    headers = [f"License-File: {name}" for name in ("docs/EULA.txt", "LICENSE", "vendor/x.md", "gone.txt", "../sz.py")]
+    headers = [
+        f"License-File: {name}"
+        for name in ("docs/EULA.txt", "LICENSE", "vendor/x.md", "APACHE.txt", "gone.txt", "../sz.py")
+    ]
     package = converted(make_wheel(tmp_path, "sz", "1.0", files=files, headers=headers))
     found = {
         name.removeprefix("info/licenses/"): data for name, data in read_info(package).items() if "/licenses/" in name
     }
-    assert found == {"EULA.txt": b"eula", "LICENSE": b"beside", "licenses/LICENSE": b"below", "vendor/x.md": b"vendor"}
+    assert found == {
+        "APACHE.txt": b"of hatchling",
+        "EULA.txt": b"eula",
+        "LICENSE": b"beside",
+        "licenses/LICENSE": b"below",
+        "vendor/x.md": b"vendor",
+    }
     assert [note for note in package.notes if "gone.txt" in note.text]
 
 

@@ -446,7 +446,7 @@ def test_headers_are_in_the_directory_of_each_python(tmp_path: Path) -> None:
     wheel = build_case(tmp_path, "headers")
     made = convert_wheel(wheel, tmp_path / "out", names=NameMap.empty()).all
     headers = sorted(path for package in made for path in paths_of(package) if path.endswith("hd.h"))
-    assert headers == ["include/hd/hd.h", *sorted(f"include/python3.{minor}/hd/hd.h" for minor in range(9, 15))]
+    assert headers == ["include/hd/hd.h", *sorted(f"include/python3.{minor}/hd/hd.h" for minor in range(9, 16))]
 
 
 def test_arguments_and_results_cross_processes(tmp_path: Path) -> None:
