@@ -305,6 +305,13 @@ def uv_cache(made: PrefixBuilder) -> None:
     (info / "RECORD").write_text(f"rich/a.py,{record_hash(b'14')},2\n")
 
 
+def linked_by_uv(made: PrefixBuilder) -> None:
+    uv_cache(made)
+    cached = made.root.parent / "uv/archive-v0/xyz/rich/a.py"
+    cached.parent.mkdir()
+    os.link(made.root / SITE / "rich/a.py", cached)
+
+
 CACHES = [
     Case(
         "bytes that only conda's cache knows",
@@ -315,6 +322,15 @@ CACHES = [
     Case(
         "bytes that only uv's cache knows",
         uv_cache,
+        (
+            ("clobbered-file", "error", f"{SITE}/rich/a.py", "pip:rich-13.0", "wheel:rich-14.0"),
+            ("unmanaged-distribution", "info", f"{SITE}/rich-13.0.dist-info", "pip:rich-13.0", None),
+        ),
+        environ=lambda folder: {"UV_CACHE_DIR": str(folder / "uv")},
+    ),
+    Case(
+        "a file that uv put there as a link to its cache",
+        linked_by_uv,
         (
             ("clobbered-file", "error", f"{SITE}/rich/a.py", "pip:rich-13.0", "wheel:rich-14.0"),
             ("unmanaged-distribution", "info", f"{SITE}/rich-13.0.dist-info", "pip:rich-13.0", None),

@@ -136,13 +136,14 @@ def edited_through_link(view: View) -> Iterator[Finding]:
     """A changed file that is a hard link: the edit changed the file of a package cache, or of other environments, too.
 
     Every environment that conda, mamba or uv create from that cache gets the change; bridge makes a new file for them.
+    A file that another installer put in its place, as uv does by a link to its own cache, is no edit.
     """
     for each in view.discrepancies:
         owner, path = each.claim.owner, each.claim.entry.path
         cached = view.inspection.caches.linked.get(path)
         is_file = each.observed is not None and each.observed.fingerprint.kind == "file"
         links = each.observed.links if each.observed is not None and is_file else 1
-        if each.kind == "different" and (cached is not None or links > 1):
+        if each.kind == "different" and (cached is not None or (links > 1 and each.by is None)):
             if cached is None:
                 evidence = (
                     f"{links - 1} more file(s), such as of other environments, are the same inode and have the change"
