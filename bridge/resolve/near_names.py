@@ -15,7 +15,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from bridge.errors import BridgeError, NoSolutionError
 from bridge.model import IndexFile
-from bridge.requirements.algebra import Requirement, split_binding
+from bridge.requirements.algebra import Requirement, conda_requirement, split_binding
 from converters.deferred import regex
 from converters.projects import canonicalize_name
 
@@ -53,22 +53,42 @@ class KnownNames:
 
 
 def with_near_names(error: NoSolutionError, requirements: Iterable[Requirement], known: KnownNames) -> NoSolutionError:
-    """Add to an error what the refuted requests that name nothing were probably meant to say."""
+    """Add to an error what the refuted requests that name nothing were probably meant to say.
+
+    Where one request alone is refuted, the others that name nothing are told as well, with what they meant.
+    """
     refuted = error.objects.get("requests")
     texts = refuted if isinstance(refuted, list) else []
     hints: list[str] = []
+    facts: list[str] = []
     for requirement in dict.fromkeys(requirements):
-        if requirement.text in texts and requirement.url is None and requirement.name:
+        if requirement.url is not None or not requirement.name or requirement.name.startswith("__"):
+            continue
+        if requirement.text in texts:
             hints += _suggestions(requirement, known)
-    if not hints:
+        elif len(texts) == 1 and _is_absent(requirement, known):
+            facts.append(f"`{requirement.text}` cannot be met either, because nothing has that name")
+            hints += _suggestions(requirement, known)
+    if not hints and not facts:
         return error
     return NoSolutionError(
         error.id,
         error.message,
-        context=error.context,
-        hint=f"{'; '.join(hints)}; otherwise, {error.hint}" if error.hint else "; ".join(hints),
+        context=(*error.context, *facts),
+        hint="; otherwise, ".join(text for text in ("; ".join(hints), error.hint) if text),
         objects=error.objects,
     )
+
+
+def _is_absent(requirement: Requirement, known: KnownNames) -> bool:
+    """Return whether no channel and no index has the name of a request; `False` if one of them does not answer."""
+    conda = requirement.conda.name if requirement.conda is not None else requirement.name
+    try:
+        if requirement.bound != "wheel" and (conda in known.conda() or known.providers(requirement.name)):
+            return False
+        return requirement.bound == "conda" or not known.files(canonicalize_name(conda))
+    except BridgeError:
+        return False
 
 
 def _suggestions(requirement: Requirement, known: KnownNames) -> Iterator[str]:
@@ -83,8 +103,13 @@ def _suggestions(requirement: Requirement, known: KnownNames) -> Iterator[str]:
         if files:
             yield _as_project(requirement, files)
             return
-    elif not is_there and may_be_wheel:
-        is_there = bool(known.files_of(requirement.name))
+    elif may_be_wheel and (requirement.kind == "pep508" or not is_there):
+        is_provided = may_be_conda and bool(known.providers(requirement.name))
+        has_files = bool(known.files_of(requirement.name))
+        if conda in names and not is_provided and not has_files:  # what nothing links to the project
+            yield f"no index has {conda}, but a channel has a package of that name: write `{_as_package(requirement)}`"
+            return
+        is_there = is_there or has_files
     if requirement.conda is not None and requirement.conda.names_a_build:
         yield from _with_comma(requirement.text)
     near = list(_near(requirement, known, names, is_there=is_there))
@@ -157,6 +182,14 @@ def _as_project(requirement: Requirement, files: Sequence[IndexFile]) -> str:
         f"no channel has {requirement.conda.name}, but an index has the project {project}: write"
         f" `{bound}{project}{clause}`{' (a single `=` is conda syntax)' if clause else ''}"
     )
+
+
+def _as_package(requirement: Requirement) -> str:
+    """Return a request for a project as one for the conda package of its name."""
+    spec = ",".join(sorted(map(str, requirement.specifier or ())))
+    with suppress(BridgeError):
+        return conda_requirement(f"conda:{requirement.name}{spec}").text
+    return f"conda:{requirement.name}"
 
 
 def _pep440(spec: str, versions: Collection[str]) -> str:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from packaging.markers import Marker
 
 from bridge.config.cooldown import Cooldown
-from bridge.errors import NoSolutionError, UnsafeInputError
+from bridge.errors import NoSolutionError, UnsafeInputError, UsageError
 from bridge.model import IndexFile, Resolution
-from bridge.requirements.algebra import CondaSpec, Requirement, marker_holds
+from bridge.requirements.algebra import CondaSpec, Requirement, marker_holds, parse
 from bridge.requirements.files.local import unindexed_package
 from bridge.requirements.wanted import Wanted
+from bridge.resolve.explain.ranges import version_range
 from bridge.secrets import masked
 from converters.deferred import regex, replace
 from converters.record import Record
@@ -31,7 +33,8 @@ __all__ = [
 ]
 
 _MANY = 3
-_WORD = regex(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?")
+_QUOTED = regex(r"`([^`]+)`(?:, which conda calls (\S+))?")
+_OF_PYTHON = regex(r" requires python (.+)")
 
 
 def bound_to_channels(
@@ -73,29 +76,45 @@ def with_hidden_records(
 
     :param hidden: conda name → the records that an earlier channel with the name hides.
     """
-    steps = error.objects.get("derivation")
-    said = " ".join(str(step) for step in steps) if isinstance(steps, list) else ""
-    named = {each.conda.name: each for each in requirements if each.conda is not None}
+    asked = {each.text for each in requirements}
     facts, clauses = [], []
-    for name in dict.fromkeys((*named, *_WORD.findall(said))):
-        records = [each for each in hidden(name) if name not in named or named[name].accepts(each.version)]
+    for name, stated in _stated(error).items():
         by_channel: dict[str, list[str]] = {}
-        for record in records:
+        for record in hidden(name):
             by_channel.setdefault(record.origin, []).append(record.version)
-        for channel, versions in by_channel.items():
-            shown = _range(list(dict.fromkeys(versions)))
-            facts.append(f"{masked(channel)} has {name} {shown}, which strict priority hides behind an earlier channel")
-            clauses.append(f"`{masked(channel)}::{name}`")
+        requests = [each for each in stated if each.text in asked]
+        others = [each for each in stated if each.text not in asked]
+        for channel, every in by_channel.items():
+            versions = [version for version in every if all(each.accepts(version) for each in requests)]
+            versions = [version for version in versions if not others or any(each.accepts(version) for each in others)]
+            if versions:
+                shown = version_range(name, versions, every)
+                facts.append(f"{masked(channel)} has {shown}, which strict priority hides behind an earlier channel")
+                clauses.append(f"`{masked(channel)}::{name}`")
     if not facts:
         return error
-    hint = f"--channel-priority flexible, or ask for {' or '.join(clauses[:_MANY])}"
+    hint = f"use --channel-priority flexible, or ask for {' or '.join(clauses[:_MANY])}"
     return NoSolutionError(
         error.id,
         error.message,
         context=(*error.context, *facts),
-        hint=f"{error.hint}; {hint}" if error.hint else hint,
+        hint=f"{error.hint}, or {hint}" if error.hint else hint,
         objects=error.objects,
     )
+
+
+def _stated(error: NoSolutionError) -> Mapping[str, Sequence[Requirement]]:
+    """Return the requirements that the sentences of an explanation quote, by conda name."""
+    steps = error.objects.get("derivation")
+    stated: dict[str, list[Requirement]] = {}
+    for step in steps if isinstance(steps, list) else ():
+        for sentence in step["because"]:
+            of_python = [(f"python {text}", "") for text in _OF_PYTHON.findall(sentence)]
+            for text, called in (*_QUOTED.findall(sentence), *of_python):
+                with suppress(UsageError):  # an option, or a part of a requirement
+                    requirement = parse(text)
+                    stated.setdefault(called or requirement.name, []).append(requirement)
+    return stated
 
 
 def solution_warnings(
@@ -197,7 +216,3 @@ def with_hashes(
         else:
             packages.append(package)
     return replace(resolution, packages=tuple(packages))
-
-
-def _range(versions: Sequence[str]) -> str:
-    return ", ".join(versions) if len(versions) <= _MANY else f"{versions[-1]} to {versions[0]}"

@@ -69,7 +69,8 @@ class Availability:
     def of(self, facts: Sequence[Fact]) -> list[str]:
         """Return, for each requested or required name, what channels and indexes have, and why files are excluded."""
         lines: dict[str, None] = {}
-        self._without_python = {fact.subject for fact in facts if isinstance(fact, (Tags, RequiresPython))}
+        bound_to_pythons = [fact for fact in facts if isinstance(fact, (Tags, RequiresPython))]
+        self._without_python = {fact.subject for fact in bound_to_pythons}
         for fact in facts:
             if isinstance(fact, Requested) and fact.target is None and (name := virtual_name(fact.text)):
                 lines[self._sentences.virtual(name)] = None
@@ -77,7 +78,16 @@ class Availability:
                 for demand in self._space.onto[fact.target]:
                     if self._space.demands[demand].fact is fact or isinstance(fact, Serves):
                         lines.update(dict.fromkeys(self._available(fact.target, demand)))
+        of_python = [fact for fact in facts if fact.target == self._space.python]
+        if bound_to_pythons and len(of_python) == len(bound_to_pythons):  # nothing else limits python
+            lines.update(dict.fromkeys(self._pythons()))
         return list(lines)
+
+    def _pythons(self) -> Iterable[str]:
+        conda = self._space.meanings[self._space.python].conda
+        if conda is not None and conda.records:
+            versions = [record.version for record in conda.records]
+            yield f"conda has {version_range('python', versions, versions)}"
 
     def _names_a_need(self, fact: Fact) -> bool:
         if isinstance(fact, NeedsPython):

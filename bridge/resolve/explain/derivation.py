@@ -47,7 +47,7 @@ def no_solution(
     availability = Availability(space, sentences)
     available = availability.of(facts)
     if available and len(steps) == 1:
-        steps = [_Step((*available, *steps[0].because), steps[0].so)]
+        steps = [_Step((*steps[0].because, *available), steps[0].so)]
     elif available:
         steps.insert(0, _Step(tuple(available), "there are no other candidates"))
     if len(steps) > _MAX_STEPS:

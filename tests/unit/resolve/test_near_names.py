@@ -44,13 +44,13 @@ def hint_of(text: str) -> str:
     return error.hint or ""
 
 
-def refused(text: str) -> NoSolutionError | None:
+def refused(*texts: str) -> NoSolutionError | None:
     """The error of a request, as the command line explains it; `None`: it has a solution."""
     ports, catalog = WORLD.ports(), WORLD.catalog()
     known = KnownNames(lambda: {one.name for one in WORLD.records}, catalog.names.providers, ports.files)
-    requirements = (parse(text),)
+    requirements = tuple(map(parse, texts))
     try:
-        resolve(SolveRequest(requirements=tuple(requirements)), catalog)
+        resolve(SolveRequest(requirements=requirements), catalog)
     except NoSolutionError as error:
         return with_near_names(error, requirements, known)
     return None
@@ -96,6 +96,24 @@ def test_a_name_one_edit_or_one_alias_away_is_suggested_and_exists(asked: str, m
 def test_a_project_without_records_is_asked_for_in_the_syntax_of_its_index(asked: str, written: str) -> None:
     assert f"write `{written}`" in hint_of(asked)
     assert refused(written) is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "written"),
+    [("pypi:libxml2", "conda:libxml2"), ("pypi:libxml2>=2.1,<3", "conda:libxml2<3,>=2.1")],
+)
+def test_a_package_that_only_channels_have_is_asked_for_as_conda_package(asked: str, written: str) -> None:
+    assert f"write `{written}`" in hint_of(asked)
+    assert refused(written) is None
+
+
+def test_every_request_that_names_nothing_is_told_at_once() -> None:
+    error = refused("pandsa", "libxml2", "reqeusts", "conda:rich", "torch")
+    assert error is not None
+    assert [line for line in error.context if "either" in line] == [
+        f"`{text}` cannot be met either, because nothing has that name" for text in ("reqeusts", "conda:rich")
+    ]
+    assert all(name in (error.hint or "") for name in ("`pandas`?", "`requests`?", "`pypi:rich`"))
 
 
 @pytest.mark.parametrize(

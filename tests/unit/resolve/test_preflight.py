@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
-from bridge.errors import UnsafeInputError
+from bridge.errors import NoSolutionError, UnsafeInputError
 from bridge.index.simple_api import Status
 from bridge.model import Resolution, Resolved
-from bridge.requirements.algebra import Requirement
-from bridge.resolve.preflight import check_solution, solution_warnings
+from bridge.requirements.algebra import Requirement, parse
+from bridge.resolve import SolveRequest, resolve
+from bridge.resolve.preflight import check_solution, solution_warnings, with_hidden_records
 from converters.record import Record
-from tests.support.resolver_worlds import LINUX
+from tests.support.resolver_worlds import LINUX, World, record, wheel
 
+LATER = "https://c.example/later"
 ONE = "https://one.example/simple"
 
 
@@ -71,3 +73,39 @@ def test_each_fetched_wheel_needs_a_hash_where_hashes_are_required() -> None:
     with pytest.raises(UnsafeInputError, match="none is given for one, two") as caught:
         check_solution(found, Wanted(hashes={"other": frozenset("a")}), requires_hashes=True)
     assert caught.value.id == "hash-missing"
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("lib=9", []),  # the later channel has none either
+        ("lib>=3", ["lib 4.0, 5.0 and 6.0"]),
+        ("user", ["lib 4.0 and 5.0"]),
+        ("strict-user", []),
+        ("pypi:newer", ["python 3.14.0"]),
+        ("pypi:newest", []),
+    ],
+)
+def test_records_that_strict_priority_hides_are_named_where_they_would_be_taken(asked: str, told: list[str]) -> None:
+    world = World(
+        records=(
+            record("python", "3.12.4"),
+            record("lib", "1.0"),
+            record("user", "1.0", "lib >=4,<6"),
+            record("strict-user", "1.0", "lib 2.*"),
+        ),
+        wheels=(
+            wheel("newer-1.0-py3-none-any.whl", requires_python=">=3.13, <4"),
+            wheel("newest-1.0-py3-none-any.whl", requires_python=">=3.15"),
+        ),
+    )
+    hidden = {
+        "lib": tuple(replace(record("lib", version), origin=LATER) for version in ("6.0", "5.0", "4.0")),
+        "python": (replace(record("python", "3.14.0"), origin=LATER),),
+    }
+    with pytest.raises(NoSolutionError) as caught:
+        resolve(SolveRequest(requirements=(parse(asked),)), world.catalog())
+    error = with_hidden_records(caught.value, (parse(asked),), lambda name: hidden.get(name, ()))
+    said = [line for line in error.context if "strict priority" in line]
+    assert said == [f"{LATER} has {text}, which strict priority hides behind an earlier channel" for text in told]
+    assert ("or use --channel-priority flexible, or ask for" in (error.hint or "")) == bool(told)

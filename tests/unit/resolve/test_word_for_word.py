@@ -43,9 +43,7 @@ def files(*tags: str) -> World:
 
 
 OLD_TAGS = "cp39-none-any", "cp38-none-any", "cp37-none-any", "cp36-none-any"
-HAS_T = f"because the index {INDEX} has t 1.0"
 NONE = "there is no solution"
-FOR_T = "fits and you ask for `t`: there is no solution"
 
 
 def words(text: str) -> list[str]:
@@ -61,21 +59,24 @@ def words(text: str) -> list[str]:
             ["lib 9"],
             [],
             "`lib 9` cannot be met",
-            f"because conda has lib 1.0 and 1.5, the index {INDEX} has lib 1.5 and you ask for `lib 9`: {NONE}",
+            f"because you ask for `lib 9`, conda has lib 1.0 and 1.5 and the index {INDEX} has lib 1.5: {NONE}",
         ),
         (
             MIXED,
             ["python 3.11.*"],
             ["app"],
             "`python 3.11.*` cannot be met",
-            "because conda has python 3.12.4 and you ask for `python 3.11.*`: there is no solution",
+            f"because you ask for `python 3.11.*` and conda has python 3.12.4: {NONE}",
         ),
         (
             files(*OLD_TAGS),
             ["python"],
             ["t"],
             "`t` cannot be met",
-            f"{HAS_T}, t 1.0 (wheel) runs only where one of {', '.join(OLD_TAGS)} {FOR_T}",
+            (
+                f"because you ask for `t`, t 1.0 (wheel) runs only where one of {', '.join(OLD_TAGS)} fits,"
+                f" the index {INDEX} has t 1.0 and conda has python 3.12.4: {NONE}"
+            ),
         ),
         (
             World(
@@ -109,8 +110,8 @@ def words(text: str) -> list[str]:
             [],
             "`a` cannot be met",
             (
-                "because conda has c 2.0, nothing links c to a PyPI project, so the index is not searched, every a"
-                f" (conda) depends on one of `c <2`, `c <1` and you ask for `a`: {NONE}"
+                "because you ask for `a`, every a (conda) depends on one of `c <2`, `c <1`, conda has c 2.0 and nothing"
+                f" links c to a PyPI project, so the index is not searched: {NONE}"
             ),
         ),
     ],
