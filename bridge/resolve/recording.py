@@ -7,11 +7,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import MISSING, fields
 from typing import TypeVar
 
 from bridge import __version__
-from bridge.config.policy.document import policy_document
+from bridge.config.policy import Policy
+from bridge.config.policy.rules import Allowance
 from bridge.errors import BridgeError
 from bridge.model import IndexFile, Resolution
 from bridge.prefix.attested import ADVERTISED
@@ -19,9 +19,11 @@ from bridge.requirements.algebra import Requirement
 from bridge.resolve import resolve
 from bridge.resolve.candidates.catalog import Catalog
 from bridge.resolve.candidates.provides import canonical
+from bridge.resolve.documents import document_of
 from bridge.resolve.search.request import SolveRequest
 from bridge.resolve.sources import IndexPort, Options, RecordPort
 from bridge.secrets import masked
+from converters.deferred import replace
 from converters.metadata import CoreMetadata
 from converters.names import NameMap
 from converters.record import Record
@@ -171,22 +173,30 @@ class _RecordedIndex:
 
 
 def _values(value: Record | IndexFile | CoreMetadata) -> dict[str, object]:
-    """Return the fields that differ from their defaults, with secrets removed from URLs."""
-    made: dict[str, object] = {}
-    for field in fields(value):
-        content = getattr(value, field.name)
-        if field.name == "others":  # keys that bridge does not interpret; the policy asks whether one is there
-            content = tuple((key, ()) for key, _ in content if key == ADVERTISED)
-        if field.default is MISSING or content != field.default:
-            made[field.name] = masked(content) if isinstance(content, str) else content
-    return made
+    if isinstance(value, Record):  # keys that bridge does not interpret; the policy asks whether one is there
+        value = replace(value, others=tuple((key, ()) for key, _ in value.others if key == ADVERTISED))
+    document: dict[str, object] = document_of(value)
+    return document
+
+
+def _policy(policy: Policy) -> list[object]:
+    """Return the rules that a solve judges by: not those on link scripts, on shared paths and on the trust root.
+
+    Files have the rules that they had when they were read: durations are moments, and places have their URLs.
+    """
+    unused = Allowance()
+    return [document_of(replace(each, link_scripts=unused, clobber=unused, trusted_root=None)) for each in policy.files]
 
 
 def _outcome(read: Record | IndexFile | CoreMetadata | BridgeError) -> dict[str, object]:
     if not isinstance(read, BridgeError):
         return _values(read)
-    context = [masked(line) for line in read.context]
-    error = {"type": type(read).__name__, "id": read.id, "message": masked(read.message), "context": context}
+    error = {
+        "type": type(read).__name__,
+        "id": read.id,
+        "message": masked(read.message),
+        "context": list(map(masked, read.context)),
+    }
     return {"error": error | {"hint": masked(read.hint or "") or None}}
 
 
@@ -211,7 +221,7 @@ def _target(target: Target) -> dict[str, object]:
 
 
 def _options(options: Options) -> dict[str, object]:
-    policy = {} if options.policy is None else {"policy": policy_document(options.policy)}
+    policy = {} if options.policy is None else {"policy": _policy(options.policy)}
     return {
         "prefer": options.prefer,
         "only": dict(options.only),
