@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from converters.deferred import dataclass, regex, replace
 if TYPE_CHECKING:
     from packaging.tags import Tag
 
-__all__ = ["POSIX", "SUBDIRS", "WINDOWS", "PrefixLayout", "Python", "Target"]
+__all__ = ["POSIX", "SUBDIRS", "WINDOWS", "PrefixLayout", "Python", "Target", "overridden"]
 
 # subdir -> (sys_platform, os_name, platform_system, platform_machine, architecture in a wheel tag)
 SUBDIRS: dict[str, tuple[str, str, str, str, str]] = {
@@ -182,6 +182,20 @@ class Target:
             "python_version": f"{major}.{minor}",
             "sys_platform": sys_platform,
         }
+
+
+def overridden(
+    known: Iterable[tuple[str, str, str]], given: Iterable[tuple[str, str]]
+) -> tuple[tuple[str, str, str], ...]:
+    """Return virtual packages, as (name, version, build), with others in place of some.
+
+    :param given: name and VERSION[=BUILD]; without a build the known one stays, and an empty version removes one.
+    """
+    named = {name: (version, build) for name, version, build in known}
+    for name, text in given:
+        version, _, build = text.partition("=")
+        named[name] = (version, build or named.get(name, ("", "0"))[1])
+    return tuple((name, version, build) for name, (version, build) in named.items() if version)
 
 
 @lru_cache(maxsize=64)

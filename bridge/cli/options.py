@@ -144,7 +144,7 @@ def _channels(command: Command) -> Command:
 def _target(command: Command, platform: Callable[[Command], Command]) -> Command:
     options = (
         platform,
-        option("--virtual-package", multiple=True, metavar="NAME=VERSION", help="For the target: __glibc=2.28."),
+        option("--virtual-package", multiple=True, metavar="NAME=VERSION[=BUILD]", help="Of the target: __glibc=2.28."),
     )
     return grouped(command, "Target", options)
 

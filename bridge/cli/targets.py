@@ -5,7 +5,7 @@ from __future__ import annotations
 from bridge.channels._rattler import current_subdir, detect_virtual_packages
 from bridge.config import Settings
 from converters.deferred import replace
-from converters.target import Target
+from converters.target import Target, overridden
 
 __all__ = ["audited_target", "target_of"]
 
@@ -30,11 +30,7 @@ def target_of(settings: Settings) -> Target:
         subdir = platform_of(settings.prefix)
     subdir = subdir or here
     virtual_packages = detect_virtual_packages() if subdir == here else _FOREIGN[subdir.split("-")[0]]
-    named = {name: (version, build) for name, version, build in virtual_packages}
-    for name, version in settings.virtual_packages:
-        named[name] = (version, named.get(name, ("", "0"))[1])
-    packages = tuple((name, version, build) for name, (version, build) in named.items() if version)
-    return Target(subdir=subdir, virtual_packages=packages)
+    return Target(subdir=subdir, virtual_packages=overridden(virtual_packages, settings.virtual_packages))
 
 
 def audited_target(settings: Settings, target: Target) -> Target:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from bridge.requirements.algebra import Requirement, conda_version, split_binding
-from converters.target import Target
+from converters.target import Target, overridden
 
 __all__ = ["assumed", "lock_target"]
 
@@ -29,7 +29,7 @@ def lock_target(
     """Return the target to solve for, without a python.
 
     :param machine: this machine, where the lock holds on it alone (the channel `host`).
-    :param given: `--virtual-package`: name and version; an empty version removes one.
+    :param given: `--virtual-package`, as in `overridden`.
     :param requirements: one on a virtual package (`system-requirements` of pixi) says that the target has it.
     """
     system, _, processor = platform.partition("-")
@@ -42,10 +42,8 @@ def lock_target(
     for requirement in requirements:
         if requirement.conda is not None and requirement.name.startswith("__"):
             _raise_to(named, requirement)
-    for name, version in given:
-        named[name] = (version, named.get(name, ("", "0"))[1])
-    packages = tuple((name, version, build) for name, (version, build) in named.items() if version)
-    return Target(subdir=platform, virtual_packages=packages)
+    packages = ((name, version, build) for name, (version, build) in named.items())
+    return Target(subdir=platform, virtual_packages=overridden(packages, given))
 
 
 def _raise_to(named: dict[str, tuple[str, str]], requirement: Requirement) -> None:

@@ -20,6 +20,7 @@ from bridge.config.builds import Formats, formats_of
 from bridge.config.channel_names import ChannelNames
 from bridge.config.cooldown import Cooldown
 from bridge.errors import UsageError
+from converters.target import overridden
 
 NOW = 1_760_000_000.0
 DAY = 86_400_000
@@ -404,3 +405,14 @@ def test_how_builds_are_configured(tmp_path: Path) -> None:
     assert not load({"offline": True, "build_network": True}, environ).builds.network
     with pytest.raises(UsageError, match="BRIDGE_BUILD_CONFINEMENT"):
         load({}, environ | {"BRIDGE_BUILD_CONFINEMENT": "none"})
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("__archspec=1=x86_64_v3", ("__archspec", "1", "x86_64_v3")),
+    ("__archspec=2", ("__archspec", "2", "skylake")),
+    ("__cuda=12.4", ("__cuda", "12.4", "0")),
+])  # fmt: skip
+def test_a_virtual_package_may_have_a_build(home: Path, text: str, expected: tuple[str, str, str]) -> None:
+    """As `conda info` writes them; the microarchitecture is the build of `__archspec`."""
+    given = settings(home, {"virtual_package": (text,)}, {}).virtual_packages
+    assert expected in overridden([("__archspec", "1", "skylake")], given)
