@@ -24,9 +24,9 @@ _DIGEST = 64
 Value = TypeVar("Value")
 
 
-def sha256_of(path: str | os.PathLike[str]) -> str:
-    """The sha256 of a file's content, as lower-case hex. Raises `OSError`."""
-    digest = hashlib.sha256()
+def sha256_of(path: str | os.PathLike[str], name: str = "sha256") -> str:
+    """The sha256 of a file's content, as lower-case hex, or the digest of another name. Raises `OSError`."""
+    digest = hashlib.new(name, usedforsecurity=name != "md5")
     with open(path, "rb") as stream:
         while block := stream.read(_BLOCK):
             digest.update(block)

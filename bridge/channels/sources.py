@@ -7,14 +7,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bridge.cache.blobs import sha256_of
 from bridge.channels.places import HOST, located
 from bridge.channels.repodata import Repodata
 from bridge.channels.wheels import ChannelWheel, unique
 from bridge.config.channel_names import ChannelNames, ends_with
 from bridge.config.credentials import StoredCredentials
 from bridge.errors import IntegrityError, NetworkError, UnsafeInputError
+from bridge.faults import faults
 from bridge.fetch.urls import local_path
-from bridge.secrets import SECRETS
+from bridge.secrets import SECRETS, masked
 from converters.record import Record
 
 if TYPE_CHECKING:
@@ -281,21 +283,37 @@ class Channels:
         return self._client().stored(record.url, record.sha256, record.size, record.filename)
 
     def archive(self, record: Record, progress: Progress | None = None) -> Path:
-        """Return the archive of a record, verified by its sha256.
+        """Return the archive of a record, verified by its sha256; of old records, which have none, by its md5.
 
-        Raises `UnsafeInputError` (`hash-missing`) if the channel gives no sha256, else as `Client.download`.
+        Raises `UnsafeInputError` (`hash-missing`) if the channel gives neither, else as `Client.download`.
         """
         if self._host is not None and self.packed(record):
             return self._host.archive(record)
-        if record.sha256 is None:
+        if record.sha256 is None and record.md5 is None:
             raise UnsafeInputError(
                 "hash-missing",
-                f"the channel gives no sha256 for {record.filename}, so its download cannot be verified",
+                f"the channel gives no hash for {record.filename}, so its download cannot be verified",
                 context=(f"channel: {record.origin}",),
                 hint="index the channel again with a tool that writes sha256",
             )
-        return self._client().download(
+        path = self._client().download(
             record.url, sha256=record.sha256, size=record.size, name=record.filename, on_progress=progress
+        )
+        if record.sha256 is None:
+            _check_md5(record, path)
+        return path
+
+
+def _check_md5(record: Record, path: Path) -> None:
+    """Raise `IntegrityError` (`hash-mismatch`) if an archive has another md5 than its record."""
+    with faults(path):
+        found = sha256_of(path, "md5")
+    if found != record.md5:
+        raise IntegrityError(
+            "hash-mismatch",
+            f"{record.filename} has another md5 than the channel states",
+            context=(masked(record.url), f"expected: {record.md5}", f"found: {found}"),
+            hint="try again; if it persists, report it to the channel's maintainers",
         )
 
 

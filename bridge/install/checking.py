@@ -87,12 +87,13 @@ class Checker:
     def check(self, resolved: Resolved, archive: Path) -> Checked:
         """Return the record to install and the content of its archive.
 
-        The record differs from the solved one for an sdist, and for a local file without a hash.
+        The record differs from the solved one for an sdist, for a local file without a hash, and for a conda package
+        that its channel knows by md5.
         """
         record = resolved.record
-        local = local_path(record.url)
-        if record.sha256 is None and local is not None and source_of(record.url) is None:
-            record = replace(record, sha256=sha256_of(Path(local)), size=Path(local).stat().st_size)
+        is_file = record.ecosystem == "conda" or (local_path(record.url) is not None and source_of(record.url) is None)
+        if record.sha256 is None and is_file:
+            record = replace(record, sha256=sha256_of(archive), size=archive.stat().st_size)
         if record.ecosystem == "conda":
             content = self._packages.check(
                 archive,

@@ -208,3 +208,21 @@ def test_a_package_at_a_path_needs_no_channel(bridge: Bridge, tmp_path: Path) ->
     assert bridge("install", "-p", "env", "-c", tmp_path / "private", "later").status == 0
     listed = bridge("list", "-p", "env", "--json").document["packages"]
     assert {each["name"]: each["version"] for each in listed} == {"base": "2.0", "later": "1.0", "tool": "1.0"}
+
+
+def test_an_old_record_is_verified_by_its_md5(bridge: Bridge, server: Server, channel: Path) -> None:
+    """Old packages of public channels have no sha256; conda goes by the md5."""
+    repodata = channel / "noarch/repodata.json"
+    document = json.loads(repodata.read_bytes())
+    (record,) = document["packages.conda"].values()
+    del record["sha256"]
+    repodata.write_text(json.dumps(document))
+    publish(server, channel, "/old")
+    created = bridge("create", "-p", "env", "-c", f"{server.url}/old", "tool")
+    assert created.status == 0, created.err
+    installed = json.loads((bridge.folder / "env/conda-meta/tool-1.0-0.json").read_bytes())
+    assert (installed["md5"], len(installed["sha256"])) == (record["md5"], 64)
+    record["md5"] = "0" * 32
+    repodata.write_text(json.dumps(document))
+    refused = bridge("create", "-p", "other", "-c", channel, "tool")
+    assert (refused.status, "another md5" in refused.err) == (5, True), refused.err
