@@ -30,7 +30,7 @@ from converters.native import NativeFile
 
 __all__ = ["WheelStore", "is_intact", "unpacked_contents"]
 
-_FORMAT = 4
+_FORMAT = 5
 _FIELDS = ("filename", "dist_info", "wheel_version", "root_is_purelib")  # stored as they are
 
 
@@ -46,10 +46,10 @@ class WheelStore:
         """The path of the unpacked wheel, which may not exist yet."""
         return self._directory / sha256[:2] / f"{sha256}.unpacked"
 
-    def known(self, *, filename: str, sha256: str) -> tuple[WheelManifest, Path] | None:
-        """What `check` returned before of the archive with that hash, if it is kept."""
+    def known(self, archive: Path, *, filename: str, sha256: str) -> tuple[WheelManifest, Path] | None:
+        """What `check` returned before of an archive of that hash and size, if it is kept. The archive is not read."""
         path = self.path(sha256)
-        manifest = _read(path, filename, self._root)
+        manifest = _read(path, filename, self._root, archive)
         return None if manifest is None else (manifest, path)
 
     def check(self, archive: Path, *, filename: str, sha256: str) -> tuple[WheelManifest, Path | None]:
@@ -57,7 +57,7 @@ class WheelStore:
 
         :param sha256: of the archive, verified by the caller.
         """
-        known = self.known(filename=filename, sha256=sha256)
+        known = self.known(archive, filename=filename, sha256=sha256)
         if known is not None:
             return known
         path = self.path(sha256)
@@ -98,12 +98,13 @@ def _unpack(archive: Path, filename: str, stream: BinaryIO) -> WheelManifest:
     contents = AlignedWriter(stream)
     manifest = check_wheel(archive, filename=filename, keep=contents.begin)
     contents.fill()
-    write_index(stream, _to_json(manifest))
+    write_index(stream, _to_json(manifest) | {"archive": archive.stat().st_size})
     return manifest
 
 
-def _read(path: Path, filename: str | None, root: Path) -> WheelManifest | None:
-    """The manifest of an unpacked wheel, if intact, of that file name (if given) and from this version of bridge.
+def _read(path: Path, filename: str | None, root: Path, archive: Path | None = None) -> WheelManifest | None:
+    """The manifest of an unpacked wheel, if intact, of that file name and archive (if given), from this version of
+    bridge.
 
     Another version may have validated it by other rules.
     """
@@ -115,8 +116,10 @@ def _read(path: Path, filename: str | None, root: Path) -> WheelManifest | None:
             return None
         if filename is not None and document["filename"] != filename:
             return None
+        if archive is not None and document["archive"] != archive.stat().st_size:
+            return None
         return _from_json(document)
-    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
         return None
 
 

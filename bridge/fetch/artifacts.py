@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,11 +26,13 @@ from bridge.errors import FaultError, IntegrityError, NetworkError
 from bridge.faults import faults
 from bridge.fetch.responses import Network, Progress, offline_error, status_error
 from bridge.fetch.transfer import Transfer, check_hash, check_size
+from bridge.fs.unchanged import identity_of, is_settled
 from bridge.secrets import masked
 
 __all__ = ["ArtifactStore"]
 
 _BLOCK = 1 << 20
+_SMALL = 1 << 20  # bytes of a local file that is hashed each time
 _WORTH_KEEPING = 1 << 20  # bytes of a failed download
 
 
@@ -63,11 +66,11 @@ class ArtifactStore:
                 return path
         return next((path for path in self._in_folders.get(name, ()) if self._hash(path) == sha256), None)
 
-    def stored(self, sha256: str, size: int, name: str) -> Path | None:
-        """The artifact of that hash in the cache, if its size is right; its content is not verified."""
+    def stored(self, sha256: str, size: int | None, name: str) -> Path | None:
+        """The artifact of that hash in the cache, if its size is right (if stated); its content is not verified."""
         path = self.path(sha256, name)
         try:
-            return path if fs.lstat_regular(path, root=self._root).st_size == size else None
+            return path if size in {None, fs.lstat_regular(path, root=self._root).st_size} else None
         except OSError:
             return None
 
@@ -91,6 +94,13 @@ class ArtifactStore:
             if sha256 is not None:
                 check_hash(name, url, sha256, self._hash(path) or "")
         return path
+
+    def is_soon_hashed(self, path: Path) -> bool:
+        """Whether a local artifact is small, or was hashed before and did not change since."""
+        try:
+            return path.stat().st_size <= _SMALL or self._remembered(path) is not None
+        except OSError:
+            return False
 
     def by_hash(self, url: str, *, sha256: str, size: int | None, name: str, progress: Progress | None) -> Path:
         """The artifact of that hash. Raises as `Client.download`."""
@@ -175,11 +185,28 @@ class ArtifactStore:
             status = path.stat() if root is None else fs.lstat_regular(path, root=root)
             stamp = (str(path), status.st_size, status.st_mtime_ns, status.st_ino)
             if stamp not in self._verified:
-                hashes = sha256_of if root is None else partial(fs.hash_regular, root=root)
-                self._verified[stamp] = known or hashes(path)
+                if known is None:
+                    known = self._hash_local(path) if root is None else fs.hash_regular(path, root=root)
+                self._verified[stamp] = known
         except OSError:
             return None
         return self._verified[stamp]
+
+    def _hash_local(self, path: Path) -> str:
+        """The sha256 of a local file, remembered by what `stat` says of it. Raises `OSError`."""
+        if path.stat().st_size <= _SMALL:
+            return sha256_of(path)
+        known = self._remembered(path)
+        if known is None:
+            started, identity = time.time_ns(), identity_of(str(path))
+            known = sha256_of(path)
+            if is_settled(max(identity[-2:]), started):
+                self._notes.set(f"file {path}", json.dumps([identity, known]).encode())
+        return known
+
+    def _remembered(self, path: Path) -> str | None:
+        note = self._notes.read(f"file {path}", lambda value: (tuple(value[0]), str(value[1])))
+        return note[1] if note is not None and note[0] == identity_of(str(path)) else None
 
     def _blocks_of(self, path: Path) -> Iterable[bytes]:
         try:

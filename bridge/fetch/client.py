@@ -37,8 +37,6 @@ __all__ = ["Client"]
 MAX_WAIT = 60.0  # seconds that a Retry-After is obeyed for
 PATIENCE = 8.0  # seconds without a byte of content after which a timeout is not retried
 
-_SMALL = 1 << 20  # bytes of an artifact that is hashed at once
-
 Result = TypeVar("Result")
 
 
@@ -180,7 +178,7 @@ class Client(Pool):
         """The artifact of that hash, if the cache has it intact."""
         return None if sha256 is None else self._artifacts.find(sha256, name)
 
-    def stored(self, url: str, sha256: str, size: int, name: str) -> Path | None:
+    def stored(self, url: str, sha256: str, size: int | None, name: str) -> Path | None:
         """The artifact on this machine, for a caller that has it unpacked: the one of the cache is not hashed again.
 
         `None` for a local one that takes a while to hash. Raises as `download`.
@@ -190,8 +188,9 @@ class Client(Pool):
         if path is None:
             self._learn(url)
             return self._artifacts.stored(sha256, size, name)
-        is_small = size <= _SMALL and path.exists()
-        return self._artifacts.local(path, url, sha256=sha256, size=size, name=name) if is_small else None
+        if not self._artifacts.is_soon_hashed(path):
+            return None
+        return self._artifacts.local(path, url, sha256=sha256, size=size, name=name)
 
     def has(self, url: str, sha256: str | None, name: str) -> bool:
         """Whether an artifact is on this machine, going by its path alone: only `cached` reads it."""

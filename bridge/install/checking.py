@@ -70,18 +70,18 @@ class Checker:
         what he reads. `None` also if anything is wrong: the usual way reports it.
         """
         record = resolved.record
-        if record.sha256 is None or record.size is None or source_of(record.url) is not None:
+        if record.sha256 is None or source_of(record.url) is not None:
             return None
-        session = self._sources.session
         with suppress(BridgeError, OSError):
             if record.ecosystem == "conda":
                 archive = self._sources.channels.stored(record)
                 package = archive and self._packages.known(record.sha256, archive.name, self._allows_external)
                 return self._conda(resolved, record, archive, *package) if archive and package else None
             if record.filename.endswith(".whl"):
-                unpacked = self._wheels.known(filename=record.filename, sha256=record.sha256)
-                archive = unpacked and session.client.stored(record.url, record.sha256, record.size, record.filename)
-                return self._wheel(resolved, record, archive, *unpacked) if archive and unpacked else None
+                client = self._sources.session.client
+                archive = client.stored(record.url, record.sha256, record.size, record.filename)
+                wheel = archive and self._wheels.known(archive, filename=record.filename, sha256=record.sha256)
+                return self._wheel(resolved, record, archive, *wheel) if archive and wheel else None
         return None
 
     def check(self, resolved: Resolved, archive: Path) -> Checked:

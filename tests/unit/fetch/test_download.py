@@ -18,6 +18,8 @@ from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
 from bridge.errors import IntegrityError, NetworkError
+from bridge.fetch import artifacts
+from bridge.fetch.artifacts import ArtifactStore
 from bridge.fetch.client import Client
 from bridge.fetch.ranged import RangedFile
 from tests.support.builders import make_wheel
@@ -369,3 +371,31 @@ def test_a_closed_client_does_not_wait_for_a_server(make_client: MakeClient, ser
     assert time.monotonic() - begin < 5
     assert isinstance(future.exception(), NetworkError)
     assert cached_files(tmp_path) == [f"artifacts/partial/{sha256(body)}"]
+
+
+def test_a_large_local_artifact_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And again when it changed, or may have: it is known by what `stat` says of it."""
+    path, body = tmp_path / "x.whl", b"x" * (2 << 20)
+    path.write_bytes(body)
+    hashed: list[Path] = []
+
+    def counted(path: Path) -> str:
+        hashed.append(path)
+        return sha256(Path(path).read_bytes())
+
+    monkeypatch.setattr(artifacts, "sha256_of", counted)
+
+    def local() -> None:
+        store = ArtifactStore(tmp_path / "cache/artifacts", None, root=tmp_path / "cache")
+        store.local(path, path.as_uri(), sha256=sha256(body), size=None, name="x.whl")
+
+    local()
+    local()
+    assert len(hashed) == 2  # It was too new.
+    monkeypatch.setattr(artifacts, "is_settled", lambda *_: True)
+    local()
+    local()
+    assert len(hashed) == 3
+    path.write_bytes(body[:-1] + b"y")
+    with pytest.raises(IntegrityError):
+        local()
