@@ -7,16 +7,17 @@ ignored. A cache that cannot be written costs only time.
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from bridge import __version__, fs
 from bridge.archive.conda import CondaManifest, CondaPath, check_conda
 from bridge.archive.paths import Caution
-from bridge.archive.tars import is_info
+from bridge.archive.tars import Keep, is_info
 from bridge.cache.aligned import AlignedWriter, places
 from bridge.cache.blobs import BlobStore
 from bridge.cache.cautions import CautionStore
@@ -65,27 +66,60 @@ class PackageStore:
         path = self.path(sha256)
         try:
             with fs.publish_stream(path, root=self._cache, time=stamp_of(sha256)) as stream:
-                contents = AlignedWriter(stream)
-                files: list[tuple[str, int]] = []
-
-                def keep(name: str, size: int) -> Callable[[bytes | memoryview], object]:
-                    if is_info(name):
-                        return _drop
-                    files.append((name, size))
-                    return contents.begin(size)
-
+                unpacking = _Unpacking(stream)
                 manifest = check_conda(
-                    archive, filename=filename, allow_external_symlinks=allow_external_symlinks, keep=keep
+                    archive, filename=filename, allow_external_symlinks=allow_external_symlinks, keep=unpacking.keep
                 )
-                contents.fill()
-                write_index(stream, {"format": _FORMAT, "files": _index(files, manifest)})
+                unpacking.finish(manifest)
         except (FaultError, _ScatteredError):
             manifest = check_conda(archive, filename=filename, allow_external_symlinks=allow_external_symlinks)
             return manifest, None
-        key = _key(sha256, filename, allow_external_symlinks)
+        self._remember(manifest, sha256, allow_external_symlinks)
+        return manifest, path
+
+    def keep(self, write: Callable[[Keep], tuple[CondaManifest, str]]) -> None:
+        """Keep a package while it is packed.
+
+        :param write: writes the archive, passes on its files in order, and returns its manifest and its sha256.
+        """
+        name = f".{secrets.token_hex(8)}.bridge-tmp"
+        aside = self._cache / "unpacked" / name
+        with fs.publish_stream(aside, root=self._cache) as stream:
+            unpacking = _Unpacking(stream)
+            manifest, sha256 = write(unpacking.keep)
+            unpacking.finish(manifest)
+        path = self.path(sha256).relative_to(self._cache)
+        with fs.WritableTree(self._cache) as tree:
+            tree.set_time(f"unpacked/{name}", stamp_of(sha256))
+            tree.make_directory(path.parent.as_posix())
+            tree.rename(f"unpacked/{name}", tree, path.as_posix())
+        self._remember(manifest, sha256, allows_external_symlinks=False)
+
+    def _remember(self, manifest: CondaManifest, sha256: str, allows_external_symlinks: bool) -> None:
+        key = _key(sha256, manifest.filename, allows_external_symlinks)
         self._blobs.set(key, json.dumps(_document(manifest), separators=(",", ":")).encode())
         self._cautions.set(sha256, ((each.id, each.path, each.detail) for each in manifest.cautions))
-        return manifest, path
+
+
+class _Unpacking:
+    """Writes the files of a package into a stream, one after another, and then their index."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._contents = AlignedWriter(stream)
+        self._files: list[tuple[str, int]] = []
+
+    def keep(self, name: str, size: int) -> Callable[[bytes | memoryview], object]:
+        """Begin with the next file; return what takes its bytes."""
+        if is_info(name):
+            return _drop
+        self._files.append((name, size))
+        return self._contents.begin(size)
+
+    def finish(self, manifest: CondaManifest) -> None:
+        """Write the index. Raises `_ScatteredError`."""
+        self._contents.fill()
+        write_index(self._stream, {"format": _FORMAT, "files": _index(self._files, manifest)})
 
 
 def _key(sha256: str, filename: str, allows_external_symlinks: bool) -> str:

@@ -101,6 +101,8 @@ class Channels:
             from bridge.channels.host import HostChannel  # noqa: PLC0415 - most runs name channels of their own
 
             self._host = HostChannel(self._cache / "host", packs_late=self._packs_late)
+            if next(iter(self._places)) == HOST:
+                self._host.begin()
         self._order = {origin: place for place, origin in enumerate(self._places)}
         self._others = [origin for origin in self._places if origin != HOST]
 

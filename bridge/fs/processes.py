@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-__all__ = ["Crew", "Spread", "crew", "processors", "spread"]
+__all__ = ["Crew", "Spread", "apart", "crew", "processors", "spread"]
 
 _Result = TypeVar("_Result")
 _Token = TypeVar("_Token", bound=Hashable)
@@ -217,6 +217,21 @@ def _shared_file() -> int:
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     os.unlink(path)
     return file
+
+
+def apart(task: Callable[[], _Result]) -> Spread[_Result]:
+    """Run one task in a copy of this process, as `spread`; get its `results`, or `abandon` it.
+
+    If a fork is impossible or unsafe, it runs when it is asked for its results.
+    """
+
+    def one(_: int) -> _Result:
+        return task()
+
+    copies, tokens = _start(one, 1, 1) if _may_fork() else ((), None)
+    if tokens is not None:
+        os.close(tokens)
+    return Spread(one, 1, copies, None)
 
 
 def _may_fork() -> bool:

@@ -6,13 +6,16 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import BinaryIO
 
 from bridge import fs
+from bridge.archive.conda import CondaManifest
+from bridge.archive.tars import Keep
 from bridge.cache.blobs import cache_faults
+from bridge.cache.packages import PackageStore
 from bridge.channels.host.layout import Interpreter
+from bridge.channels.host.packing import Announce, Packing
 from bridge.channels.places import HOST
 from bridge.errors import FaultError, IntegrityError
 from converters.errors import UnsafeInputError
@@ -29,18 +32,19 @@ class HostChannel:
 
     def __init__(self, cache: Path, *, packs_late: bool = False) -> None:
         """:param cache: the directory, inside bridge's cache; created when something is packed.
-        :param packs_late: return the record of a python before it is packed, without hash and size; a thread packs it,
-            and `archive` waits for it. Close the channel then.
+        :param packs_late: return the record of a python before it is packed, without hash and size; another process or
+            a thread packs it, and unpacks it into the cache; `archive` waits for it. Close the channel then.
         """
         self._cache = cache.absolute()
         self._root = self._cache.parent
         self._packs_late = packs_late
-        self._packing: dict[Path, tuple[Record, Future[Record]]] = {}
+        self._packing: dict[Path, Packing] = {}
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Wait for the packing thread."""
-        wait([packing for _, packing in self._packing.values()])
+        """Wait for what packs."""
+        for packing in self._packing.values():
+            packing.close()
 
     def records(self, name: str) -> tuple[Record, ...]:
         """The record of `python` or `python_abi`; `()` for any other name.
@@ -53,11 +57,11 @@ class HostChannel:
         layout = Interpreter.of_running()
         path = self._path(layout, name)
         with self._lock:
-            if path in self._packing:
-                return (self._packing[path][0],)
-            record = self._read(path)
+            record = self._read(path) if path not in self._packing else None
             if record is None and self._packs_late and name == "python":
-                return (self._start_packing(layout, path),)
+                if path not in self._packing:
+                    self._start_packing(layout, path)
+                return (conda_record(dict(self._packing[path].index()) | _location(path), origin=HOST),)
             return (record if record is not None else self._pack(layout, name, path),)
 
     def stored(self, record: Record) -> Path | None:
@@ -73,7 +77,7 @@ class HostChannel:
         """
         path = self._cache / record.subdir / record.filename
         if path in self._packing:
-            self._packing[path][1].result()
+            self._packing[path].wait()
             return path
         with self._lock:
             if record.sha256 is not None and self._hash(path) == record.sha256:
@@ -116,19 +120,31 @@ class HostChannel:
         write = pack.write_python if name == "python" else pack.write_python_abi
         return self._publish(path, lambda stream: write(stream, layout))
 
-    def _start_packing(self, layout: Interpreter, path: Path) -> Record:
-        from bridge.channels.host import pack  # noqa: PLC0415
+    def begin(self) -> None:
+        """Begin to pack the python, if it is packed late and was not packed before: it will be asked for soon."""
+        layout = Interpreter.of_running()
+        path = self._path(layout, "python")
+        if self._packs_late and self._read(path) is None:
+            self._start_packing(layout, path)
 
-        try:
-            prepared = pack.PreparedPython(layout)
-        except OSError as error:
-            raise _pack_failed(error) from error
-        record = conda_record(dict(prepared.index) | _location(path), origin=HOST)
-        # The thread ends with its work: with another thread, the processes that place packages could not be forked.
-        packer = ThreadPoolExecutor(1, thread_name_prefix="bridge-pack")
-        self._packing[path] = record, packer.submit(self._publish, path, prepared.write)
-        packer.shutdown(wait=False)
-        return record
+    def _start_packing(self, layout: Interpreter, path: Path) -> None:
+        def work(announce: Announce) -> None:
+            from bridge.channels.host import pack  # noqa: PLC0415
+
+            try:
+                prepared = pack.PreparedPython(layout)
+            except OSError as error:
+                raise _pack_failed(error) from error
+            announce(prepared.index)
+
+            def packed(keep: Keep) -> tuple[CondaManifest, str]:
+                record = self._publish(path, lambda stream: prepared.write(stream, keep))
+                return prepared.manifest(path.name), record.sha256 or ""
+
+            with cache_faults():
+                PackageStore(self._root).keep(packed)
+
+        self._packing[path] = Packing(work)
 
     def _publish(self, path: Path, write: Callable[[BinaryIO], Mapping[str, object]]) -> Record:
         """Write an archive and its record."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from bridge.archive.conda import CondaManifest, manifest_of
+from bridge.archive.tars import Keep, TarContents, TarMember
 from bridge.channels.host.contents import PackagePath, collect
 from bridge.channels.host.layout import Interpreter
 from bridge.channels.host.relocate import relocate
@@ -88,21 +90,38 @@ class PreparedPython:
         parts, self._glibc = relocate(layout, collect(layout))
         self.index = _python_index(layout, self._glibc)
         self._payload = [_PackedPath(part) for part in parts]
+        self._documents: dict[str, bytes] = {}
 
-    def write(self, stream: BinaryIO) -> Index:
-        """Write it and return its index.json. Raises `FaultError` (`host-changed`), `OSError`."""
+    def write(self, stream: BinaryIO, keep: Keep | None = None) -> Index:
+        """Write it and return its index.json. Raises `FaultError` (`host-changed`), `OSError`.
+
+        :param keep: receives the content of its files, as in `bridge.archive.tars.scan_tar`.
+        """
         payload, about = self._payload, "CPython, as it is installed where it was packed"
+
+        def info() -> dict[str, bytes]:
+            self._documents = _info(self.index, about, [item.entry() for item in payload])
+            return self._documents
+
         write_conda(
             stream,
             _stem(self.index),
-            lambda: _info(self.index, about, [item.entry() for item in payload]),
-            [item.member() for item in payload],
+            info,
+            [item.member(keep) for item in payload],
             level=LEVEL,
             threads=THREADS,
         )
         if _python_index(self._layout, self._glibc) != self.index:
             raise _changed(self._layout.binary)
         return self.index
+
+    def manifest(self, filename: str) -> CondaManifest:
+        """What an archive of that file name contains, which was written."""
+        contents = TarContents(
+            members={item.path: item.tar_member() for item in sorted(self._payload, key=lambda item: item.path)},
+            documents={f"info/{name}": data for name, data in self._documents.items() if name != "files"},
+        )
+        return manifest_of(contents, filename)
 
 
 def _stem(index: Index) -> str:
@@ -121,7 +140,7 @@ def _info(index: Index, summary: str, entries: Iterable[Index]) -> dict[str, byt
 
 
 def _json(document: object) -> bytes:
-    return json.dumps(document, indent=2, sort_keys=True).encode()
+    return json.dumps(document, sort_keys=True).encode()
 
 
 class _PackedPath:
@@ -136,18 +155,35 @@ class _PackedPath:
         elif part.source is not None:
             self._size = part.source.stat().st_size
 
-    def member(self) -> Member:
-        if self._part.link is not None:
-            return Member(path=self._part.path, link=self._part.link)
-        return Member(path=self._part.path, size=self._size, open=self._open, is_executable=self._part.is_executable)
+    @property
+    def path(self) -> str:
+        return self._part.path
 
-    def _open(self) -> BinaryIO:
+    def member(self, keep: Keep | None) -> Member:
+        if self._part.link is not None:
+            return Member(path=self.path, link=self._part.link)
+        return Member(
+            path=self.path,
+            size=self._size,
+            open=lambda: self._open(keep),
+            is_executable=self._part.is_executable,
+        )
+
+    def tar_member(self) -> TarMember:
+        if self._part.link is not None:
+            return TarMember(path=self.path, kind="symlink", offset=0, mode=0o777, link=self._part.link)
+        mode = 0o755 if self._part.is_executable else 0o644
+        return TarMember(path=self.path, kind="file", offset=0, mode=mode, size=self._size, sha256=self._sha256)
+
+    def _open(self, keep: Keep | None) -> BinaryIO:
         data = self._part.data
         if data is None and self._part.source is not None:
             data = _patched(self._part.source.read_bytes(), self._part.patches)
         if data is None or len(data) != self._size:
             raise _changed(self._part.source)
         self._sha256 = hashlib.sha256(data).hexdigest()
+        if keep is not None:
+            keep(self.path, self._size)(memoryview(data))
         return io.BytesIO(data)
 
     def entry(self) -> Index:
@@ -172,7 +208,10 @@ def _changed(path: Path | None) -> FaultError:
     )
 
 
-def _patched(data: bytes, patches: Iterable[tuple[int, bytes]]) -> bytes:
+def _patched(data: bytes, patches: Sequence[tuple[int, bytes]]) -> bytes:
+    if not patches:
+        return data
+    changed = bytearray(data)
     for offset, written in patches:
-        data = data[:offset] + written + data[offset + len(written) :]
-    return data
+        changed[offset : offset + len(written)] = written
+    return bytes(changed)

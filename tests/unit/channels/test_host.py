@@ -18,9 +18,11 @@ from typing import Any
 import conda_package_streaming.package_streaming as streaming
 import pytest
 
+from bridge.cache.packages import PackageStore, is_intact
 from bridge.channels.host import HostChannel, Interpreter
 from bridge.channels.host.relocate import PLACEHOLDER
 from bridge.errors import BridgeError, FaultError, IntegrityError
+from bridge.fs import processes
 from converters.record import Record
 from tests.support.installations import small_installation
 
@@ -381,6 +383,35 @@ def test_it_is_packed_while_others_go_on(small: Interpreter, tmp_path: Path) -> 
     late.close()
     (again,) = HostChannel(tmp_path / "two", packs_late=True).records("python")
     assert again.sha256 == expected.sha256
+
+
+@pytest.mark.parametrize("forks", [True, False])
+def test_what_is_packed_late_is_in_the_cache_unpacked(
+    small: Interpreter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forks: bool
+) -> None:
+    """MUST: the same manifest and the same file as when the archive is read."""
+    if not forks:
+        monkeypatch.setattr(processes, "_may_fork", lambda: False)
+    late = HostChannel(tmp_path / "cache/host", packs_late=True)
+    archive = late.archive(late.records("python")[0])
+    late.close()
+    sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
+    kept = PackageStore(tmp_path / "cache").known(sha256, archive.name, False)
+    read, path = PackageStore(tmp_path / "other").check(archive, sha256=sha256, filename=archive.name)
+    assert kept is not None
+    assert path is not None
+    assert kept == (read, PackageStore(tmp_path / "cache").path(sha256))
+    assert kept[1].read_bytes() == path.read_bytes()
+    assert kept[1].stat().st_mtime == path.stat().st_mtime
+    assert is_intact(kept[1])
+    assert not [each for each in (tmp_path / "cache").rglob("*") if each.name.startswith(".")]
+
+
+def test_a_package_that_nobody_wants_is_not_waited_for(small: Interpreter, tmp_path: Path) -> None:
+    late = HostChannel(tmp_path / "cache", packs_late=True)
+    late.begin()
+    late.close()
+    assert HostChannel(tmp_path / "cache").records("python")[0].sha256
 
 
 def test_what_goes_wrong_while_it_is_packed_is_told_by_the_archive(small: Interpreter, tmp_path: Path) -> None:
