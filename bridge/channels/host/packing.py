@@ -41,8 +41,8 @@ class Packing:
                 self._index = dict(index)
                 self._stated.set()
             else:
-                os.write(writing, json.dumps(index).encode())
-                os.close(writing)
+                with os.fdopen(writing, "wb") as stream:
+                    stream.write(json.dumps(index).encode())
 
         running = apart(lambda: work(announce))
         os.close(writing)  # The copy has it too.
