@@ -305,10 +305,10 @@ class Evaluator:
 def dependencies(evaluator: Evaluator, span: Span, names: NameMap) -> Dependencies:
     """Return the requirements within `span` as MatchSpecs.
 
-    Raises `UnsafeInputError` (`requirement-untranslatable`) if a base requirement has no equivalent: a URL, or an extra
-    of a project whose metadata is unknown. If one of the wheel's own extras has none, or differs within the span, the
-    extra is omitted with a note. `extra_depends` may require extras of other projects, since clients that read it
-    support them.
+    Raises `UnsafeInputError` (`requirement-untranslatable`) if a base requirement has no equivalent, such as a URL. If
+    one of the wheel's own extras has none, or differs within the span, the extra is omitted with a note; so are the
+    requirements of an extra of a project whose metadata is unknown. `extra_depends` may require extras of other
+    projects, since clients that read it support them.
     """
     requirements = evaluator.requirements
     base = evaluator.at(span.places[0])
@@ -323,13 +323,15 @@ def dependencies(evaluator: Evaluator, span: Span, names: NameMap) -> Dependenci
             if len(added) > 1:
                 raise UnsafeInputError("not-portable", "its requirements differ by platform or python")
             needed = added.pop()
-            specs = _matchspecs(requirements, needed, names, allow_extras=True)
+            specs = _matchspecs(needed, names)
             groups[extra] = requirements.changes.applied(specs, adds=False)
             written |= {need.project for need in needed}
         except UnsafeInputError as error:
             notes.append(Note(kind="extra", text=f"the extra `{extra}` is left out: {error.message}", detail=extra))
+    notes += map(_unknown_extras, (need for need in base if need.extras))
+    depends = _matchspecs((replace(need, extras=()) for need in base), names)
     return Dependencies(
-        depends=requirements.changes.applied(_matchspecs(requirements, base, names)),
+        depends=requirements.changes.applied(depends),
         extra_depends=groups,
         notes=tuple(notes),
         guessed=tuple(sorted(project for project in written if not names.is_known(project))),
@@ -359,19 +361,18 @@ def _notes_on_extras(requirements: WheelRequirements, place: Place) -> Iterator[
                 yield Note(kind="undeclared-extra", text=text, detail=f"{project}[{extra}]")
 
 
-def _matchspecs(
-    requirements: WheelRequirements, needed: Iterable[RequiredProject], names: NameMap, *, allow_extras: bool = False
-) -> tuple[str, ...]:
+def _unknown_extras(need: RequiredProject) -> Note:
+    text = f"the requirements of the extras of {need.requirement()} are left out: no index that was read has"
+    detail = f"{need.project}[{','.join(need.extras)}]"
+    return Note(
+        kind="other-extra", text=f"{text} a version that meets it (--index-url lets more be read)", detail=detail
+    )
+
+
+def _matchspecs(needed: Iterable[RequiredProject], names: NameMap) -> tuple[str, ...]:
     """Return one MatchSpec for each native name, which combines all requirements of it."""
     merged: dict[str, RequiredProject] = {}
     for need in needed:
-        if need.extras and not allow_extras:
-            raise UnsafeInputError(
-                "requirement-untranslatable",
-                f"{requirements.project} requires {need.requirement()}, and the requirements of that extra are unknown",
-                hint="no index that was read has a version that meets it: let more be read (--index-url,"
-                " --index-strategy best), or convert that project together with this one",
-            )
         name = names.native_name(need.project) if need.url is None else need.project
         known = merged.setdefault(name, need)
         if known is not need:

@@ -17,7 +17,7 @@ SUMMARIES: dict[NoteKind, str] = {
     "incomplete": "some platforms or pythons on which these wheels run have no package",
     "extra": "extras are left out, since no package can state them",
     "kernel": "markers depend on the kernel of one machine, and a newer one than any that they name is assumed",
-    "other-extra": "requirements of extras of source distributions, which are not built to learn them, are left out",
+    "other-extra": "requirements of extras of other projects are left out, since no index or only an sdist has them",
     "undeclared-extra": "extras are required that their projects do not have",
     "requirement-form": "requirements are not valid, and were read in the only way that makes sense",
     "requires-python": "Requires-Python cannot be read, and was ignored, as by pip",

@@ -69,6 +69,7 @@ def test_rules_change_every_package(bridge: Bridge, tmp_path: Path, form: str) -
         assert json.loads((tmp_path / "out/names.json").read_bytes()) == {
             "app": ["app"],
             "band-cpu": ["band"],
+            "corp-box": {"unconfirmed": []},
             "corp-tool": {"unconfirmed": []},
             "libx": {"unconfirmed": []},
             "reed": {"unconfirmed": ["reed"]},

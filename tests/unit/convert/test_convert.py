@@ -201,10 +201,10 @@ def test_extras_are_groups_of_index_json(tmp_path: Path) -> None:
     assert package.record.extras == ("fast", "dev-test", "old-stuff")
 
 
-def test_without_knowledge_of_another_projects_extra_it_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnsafeInputError, match=r"requests\[socks\]>=2") as caught:
-        convert_case(tmp_path, "markers", lookup=None)
-    assert caught.value.hint
+def test_unknown_requirements_of_another_projects_extra_are_left_out(tmp_path: Path) -> None:
+    package = convert_case(tmp_path, "markers", lookup=None)
+    assert "requests >=2" in index_of(package)["depends"]
+    assert ["requests[socks]>=2" in note.text for note in package.notes if note.kind == "other-extra"] == [True]
 
 
 @pytest.mark.parametrize(

@@ -300,11 +300,10 @@ def test_an_extra_of_another_project_brings_its_own_requirements() -> None:
     ]
 
 
-def test_an_extra_that_nobody_knows_is_refused() -> None:
-    with pytest.raises(UnsafeInputError) as caught:
-        depends("requests[socks]>=2")
-    assert caught.value.id == "requirement-untranslatable"
-    assert "requests[socks]>=2" in caught.value.message
+def test_an_extra_that_nobody_knows_is_left_out_with_a_note() -> None:
+    needs = solve(metadata("requests[socks]>=2"), LINUX)[1]
+    assert needs.depends == ("requests >=2",)
+    assert [note.kind for note in needs.notes if "requests[socks]>=2" in note.text] == ["other-extra"]
     assert solve(metadata("requests[nope]"), LINUX, requests_metadata)[1].notes[-1].text.endswith("no extra `nope`")
 
 
