@@ -295,8 +295,11 @@ def _number_matcher(text: str) -> Callable[[int], bool]:
 
 
 def _channel_of(spec: MatchSpec, text: str) -> str | None:
-    """Return the clause on the channel: the URL if the text has it, or a path; else the name, whose host is a guess."""
-    if spec.channel is None:
+    """Return the clause on the channel: the URL if the text has it, or a path; else the name, whose host is a guess.
+
+    `*::NAME` means any channel, as in conda.
+    """
+    if spec.channel is None or spec.channel.name == "*":
         return None
     name, url = str(spec.channel.name), str(spec.channel.base_url).rstrip("/")
     is_url = "://" in text and url.partition("://")[2].lower() in text.lower()

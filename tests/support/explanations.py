@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from packaging.version import InvalidVersion, Version
 
 from bridge.errors import NoSolutionError
+from bridge.requirements.names import name_of
 from converters.record import Record
 from converters.wheel import parse_wheel_name
 from tests.support.resolver_oracle import Chosen, Oracle, asked_of
@@ -95,7 +96,7 @@ class _Judge:
             (r"the files of (.+) \(.+\) are newer than .+", self._are_files),
             (r"the index states no upload time for the files of (.+) \(.+\), and .+", self._are_files),
             (r"(.+) \(.+\) would have to be built, .+", lambda text: self._every(f"{text} (wheel)", _is_sdist)),
-            (r"(.+) depends on (?:one of )?(`.+`)(?:, which conda calls \S+)?", self._depends),
+            (r"(.+) depends on (?:one of )?(`.+`(?: and \d+ more)?)(?:, which conda calls \S+)?", self._depends),
             (r"an extra of the project of (.+) requires `(.+)`", self._has_extra),
             (r"`(.+)` was requested earlier", self._asks),
             (r"(.+) allows only `(.+)` beside it", self._allows),
@@ -189,7 +190,10 @@ class _Judge:
 
     def _depends(self, who: str, texts: str) -> bool:
         said = {_plain(text) for text in re.findall(r"`([^`]+)`", texts)}
-        return self._every(who, lambda one: bool(one.texts & said) or " and " in texts.rpartition("`")[2])
+        if texts.endswith(" more"):  # of these it says only the name
+            names = set(map(name_of, said))
+            return self._every(who, lambda one: not names.isdisjoint(map(name_of, one.texts)))
+        return self._every(who, lambda one: bool(one.texts & said))
 
     def _has_extra(self, who: str, text: str) -> bool:
         def is_so(one: _Candidate) -> bool:

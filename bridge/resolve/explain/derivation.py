@@ -56,7 +56,7 @@ def no_solution(
     earlier = {fact.text for fact in facts if isinstance(fact, RequestedEarlier)}
     texts = [f"`{each.text}`" + (" (requested earlier)" if each.text in earlier else "") for each in requests]
     message = f"{texts[0]} cannot be met" if len(texts) == 1 else f"{listed(texts)} cannot be met together"
-    context = [f"because {listed(step.because)}: {step.so}" for step in steps]
+    context = [f"because {_joined(step.because)}: {step.so}" for step in steps]
     context += _build_output(facts, space)
     derivation = [{"because": list(step.because), "so": step.so} for step in steps]
     objects = {
@@ -67,6 +67,13 @@ def no_solution(
     }
     hint = hint_of(facts, space, availability, instead)
     return NoSolutionError("no-solution", message, context=context, hint=hint, objects=objects)
+
+
+def _joined(sentences: Sequence[str]) -> str:
+    """Join sentences: by semicolons if one of them has a comma."""
+    if len(sentences) == 1 or not any(", " in sentence for sentence in sentences):
+        return listed(sentences)
+    return f"{'; '.join(sentences[:-1])}; and {sentences[-1]}"
 
 
 def _direct(sentences: Sentences, facts: Sequence[Fact], space: Space) -> _Step | None:

@@ -11,18 +11,32 @@ __all__ = ["narrowed"]
 
 
 def narrowed(space: Space, facts: Sequence[Fact]) -> list[Fact]:
-    """Return the facts that a refutation needs, requests first, each only about candidates that the requests admit.
+    """Return the facts that a refutation needs, each only about candidates that the requests admit.
 
-    What other candidates state is no reason: the request on their name excludes them already.
+    What other candidates state is no reason: the request on their name excludes them already. Requests come first, then
+    what their candidates state, and so on.
     """
     admitted = dict(_admitted(space, facts))
     lines = []
-    for fact in sorted(facts, key=lambda fact: not isinstance(fact, (Requested, RequestedEarlier))):
+    for fact in _from_requests(space, facts):
         if fact.subject is None or fact.subject not in admitted:
             lines.append(fact)
         elif bits := fact.bits & admitted[fact.subject]:
             lines.append(fact._replace(bits=bits))
     return lines
+
+
+def _from_requests(space: Space, facts: Sequence[Fact]) -> Iterator[Fact]:
+    """Yield facts after those on their subjects, as far as there are any."""
+    left = sorted(facts, key=lambda fact: not isinstance(fact, (Requested, RequestedEarlier)))
+    known: set[int | None] = set()
+    while left:
+        place = next((place for place, fact in enumerate(left) if fact.subject is None or fact.subject in known), 0)
+        fact = left.pop(place)
+        known.add(fact.target)
+        if fact.target is not None:
+            known.update((space.meanings[fact.target].wheels, *space.meanings[fact.target].providers))
+        yield fact
 
 
 def _admitted(space: Space, facts: Sequence[Fact]) -> Iterator[tuple[int, int]]:

@@ -97,6 +97,9 @@ def test_a_channel_clause_is_bound_to_the_channels_it_names() -> None:
         ("https://any.example/a/b", "https://other.example/a/b", False),
         ("https://any.example/a/b/linux-64", "https://any.example/a/b", True),
         ("host", "host", True),
+        ("*", "https://any.example/a/b", True),
+        ("*/linux-64", "https://any.example/a/b", True),
+        ("*/osx-64", "https://any.example/a/b", False),
         ("/srv/channels/b", "file:///srv/channels/b", True),
     ],
 )

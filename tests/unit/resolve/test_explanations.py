@@ -9,6 +9,9 @@ from random import Random
 import pytest
 
 from bridge.errors import NoSolutionError
+from bridge.requirements.algebra import conda_requirement
+from bridge.resolve import Catalog, Options, SolveRequest, resolve
+from converters.names import NameMap
 from tests.conftest import SHARED
 from tests.support.explanations import false_conclusions, false_sentences
 from tests.support.random_worlds import random_request, random_world
@@ -18,6 +21,7 @@ from tests.support.resolver_worlds import World, record
 OWN = sorted((Path(__file__).parents[2] / "scenarios").glob("*.toml"))
 FROZEN = sorted((SHARED / "data" / "scenarios").glob("*.toml"))
 RANDOM = 200  # unsatisfiable requests
+REAL = 300  # requests, of which one in six is unsatisfiable
 
 
 def refusal(world: World, conda: Sequence[str], pypi: Sequence[str]) -> NoSolutionError | None:
@@ -58,6 +62,28 @@ def test_sentences_and_conclusions_about_random_requests_hold() -> None:
             said = [error.message, *error.context]
             assert false_sentences(world, asked, error) == [], said
             assert false_conclusions(world, asked, error) == [], said
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+def test_sentences_about_requests_of_real_packages_are_facts(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(shared / "tools"))
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[3] / "benchmarks"))
+    import check_solution as oracle  # type: ignore[import-not-found]
+    from resolve_conda import draw, versions
+    from resolve_mixed import Frozen
+
+    port = Frozen(oracle.Universe(shared / "data", "linux-64"), None)
+    known = versions(shared / "data" / "conda-forge")
+    world = World(records=tuple(record for name in sorted(known) for record in port.records(name)))
+    catalog, refuted = Catalog(port, None, world.target, NameMap.empty(), Options()), []
+    for texts in draw(REAL, 20261122, known):
+        try:
+            resolve(SolveRequest(requirements=tuple(map(conda_requirement, texts))), catalog)
+        except NoSolutionError as error:
+            refuted.append((texts, error))
+    assert len(refuted) > REAL / 10
+    assert [false for texts, error in refuted for false in false_sentences(world, (texts, ()), error)] == []
 
 
 def test_the_check_finds_what_is_no_fact() -> None:

@@ -48,7 +48,18 @@ NONE = "there is no solution"
 
 def words(text: str) -> list[str]:
     """The words of a sentence, in whatever order it states its facts."""
-    return sorted(word.strip(",:") for word in text.split())
+    return sorted(word.strip(",;:") for word in text.split())
+
+
+def test_a_chain_is_told_from_the_request_to_what_is_missing() -> None:
+    world = World(records=(PYTHON, record("a", "1.0", "b"), record("b", "1.0", "c"), record("c", "1.0", "gone >=2")))
+    with pytest.raises(NoSolutionError) as caught:
+        world.solve(["a"], [])
+    (said,) = caught.value.context
+    assert said == (
+        "because you ask for `a`, a 1.0 (conda) depends on `b`, b 1.0 (conda) depends on `c`, c 1.0 (conda) depends on"
+        f" `gone >=2` and no channel has a package named gone for linux-64: {NONE}"
+    )
 
 
 @pytest.mark.parametrize(
