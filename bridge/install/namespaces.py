@@ -43,7 +43,7 @@ def yield_namespaces(state: PrefixState, plan: Plan, manifests: Mapping[str, Man
     for path, packages in sorted(brought.items()):
         owners = 0 if path not in freed and is_namespace_declaration(path, _content(state, path)) else 1
         yielding = packages[owners:]
-        if yielding and len({sha256 for _, sha256 in packages}) > 1 - owners:
+        if yielding and len({sha256 for _, sha256 in packages}) > owners:
             patterns += [f"{record.name}:{path}" for record, _ in yielding]
             if owners:
                 others = ", ".join(record.label for record, _ in yielding)

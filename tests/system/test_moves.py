@@ -115,3 +115,16 @@ def test_a_package_that_was_split_comes_back_whole(tmp_path: Path) -> None:
     done(bridge, "install", "-p", "env", "-c", channel, "gdal=3.9", "gdal-core")
     refused = bridge("install", "-p", "env", "-c", channel, "gdal=3.8")
     assert (refused.status, "gdal-core" in refused.err) == (4, True), refused.err
+
+
+def test_one_more_part_of_a_namespace(tmp_path: Path, bridge: Bridge) -> None:
+    """What is there declares the namespace for the part that comes alone."""
+    declaration = "__path__ = __import__('pkgutil').extend_path(__path__, __name__)"
+    parts = []
+    for name in ("one", "two"):
+        files = {"ns/__init__.py": f"{declaration}  # {name}\n".encode(), f"ns/{name}.py": b"X = 1\n"}
+        parts.append(make_wheel(tmp_path / "parts", name, "1.0", files=files))
+    done(bridge, "create", "-p", "env", "python=3.11", parts[0])
+    done(bridge, "install", "-p", "env", parts[1])
+    assert (tmp_path / "env" / SITE / "ns/__init__.py").read_text() == f"{declaration}  # one\n"
+    assert (tmp_path / "env" / SITE / "ns/two.py").exists()
