@@ -31,11 +31,12 @@ _INTERPRETER = regex(r"(bin/(python|pythonw|python3|python\d\.\d+t?(-config)?)|l
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conflict:
-    """One path that may not be written: `id` as the error's, `owner` whose it is (empty: nobody's)."""
+    """One path that `package` (`name`) may not write: `id` as the error's, `owner` whose it is (empty: nobody's)."""
 
     id: str
     path: str
     package: str
+    name: str
     owner: str
     text: str
 
@@ -122,8 +123,6 @@ class _Case:
         self.aside: set[str] = set()
         self.yielded: dict[str, set[str]] = {}
 
-    # --- two packages of the plan -------------------------------------------------------------------------------------
-
     def judge_plan(self) -> None:
         """Two packages of the plan, one path: the same bytes are shared, else all but one must yield."""
         for path, brought in self.wanted.items():
@@ -132,8 +131,8 @@ class _Case:
             fingerprints = [entry.fingerprint for _, entry in brought]
             if _is_same(fingerprints) or _is_cache(path, fingerprints):
                 continue
-            kept = [each for each in brought if not self._may_yield(each[0], path)]
-            if not kept and path in self.standing:  # all yield to what is there
+            kept = [each for each in brought if not self._may_yield(each[0].name, path)]
+            if not kept and (path in self.standing or self._may_yield("*", path)):  # to what is there, or to any
                 kept = brought[:1]
             if len(kept) == 1:
                 for record, _ in brought:
@@ -147,12 +146,12 @@ class _Case:
             text = f"{path}: {first.label} and {second.label} both bring it, with different contents"
             self._refuse("owned-path" if first.name == "python" else "clobber", path, second, first.label, text)
 
-    def _may_yield(self, record: Record, path: str) -> bool:
-        if path.startswith(f"{META}/"):
-            return False
-        for pattern in self.allow_clobber:
+    def _may_yield(self, package: str, path: str) -> bool:
+        """Whether a package yields at a path; `*`: whether `*:PATH` says so of all that bring it."""
+        for pattern in self.allow_clobber if not path.startswith(f"{META}/") else ():
             name, _, paths = pattern.partition(":")
-            if fnmatchcase(record.name, name) and (not paths or fnmatchcase(path, paths)):
+            is_path = fnmatchcase(path, paths) if paths else package != "*"
+            if is_path and fnmatchcase(package, name):
                 return True
         return False
 
@@ -204,7 +203,7 @@ class _Case:
                 self._refuse("owned-path", path, record, owner.label, text)
         elif _may_share(entry, present, standing) or _is_cache(path, [entry.fingerprint]):
             self.shared.add(path)
-        elif self._may_yield(record, path):
+        elif self._may_yield(record.name, path):
             self.yielded.setdefault(record.identity, set()).add(path)
             del self.wanted[path]
         else:
@@ -312,7 +311,9 @@ class _Case:
         return "another package"
 
     def _refuse(self, error_id: str, path: str, record: Record, owner: str, text: str) -> None:
-        self.conflicts.append(Conflict(id=error_id, path=path, package=record.label, owner=owner, text=text))
+        self.conflicts.append(
+            Conflict(id=error_id, path=path, package=record.label, name=record.name, owner=owner, text=text)
+        )
 
 
 def _may_share(entry: Entry, present: Fingerprint | None, standing: Sequence[Claim]) -> bool:
@@ -373,8 +374,8 @@ def _refuse_broken(state: PrefixState) -> None:
 
 
 _HINTS = {
-    "clobber": "choose one of the packages, or name the one that is to yield: --allow-clobber NAME",
-    "owned-path": "remove the owner first, or choose another package",
+    "clobber": "choose one of the packages, or name the one that is to yield: --allow-clobber {name}",
+    "owned-path": "remove the owner first, or let {name} leave out what is there: --allow-clobber {name}",
     "unowned-path": "--adopt takes over what has the same bytes; --set-aside keeps it under another name",
     "path-collision": "remove one of the two first: they cannot be installed together",
     "path-symlink": "nothing is written through a symlink: put a directory in its place",
@@ -387,10 +388,11 @@ def _refusal(conflicts: Sequence[Conflict], state: PrefixState) -> OwnershipErro
     first, rest = ordered[0], len(ordered) - 1
     message = first.text if not rest else f"{first.text} (and {rest} more conflict{'s' if rest > 1 else ''})"
     context = [f"{conflict.id}: {conflict.text}" for conflict in ordered[:_SHOWN]] if rest else []
-    if len(ordered) > _SHOWN:
-        context.append(f"and {len(ordered) - _SHOWN} more")
-    hint = _HINTS[first.id]
-    if _OTHERS in first.text:
+    context += [f"and {len(ordered) - _SHOWN} more"] if len(ordered) > _SHOWN else []
+    hint = _HINTS[first.id].format(name=first.name)
+    if first.id == "owned-path" and first.owner.removeprefix("conda:").startswith("python-"):
+        hint = "choose another package: nothing replaces files of the interpreter"
+    elif _OTHERS in first.text:
         owners = {each.owner for each in ordered if _OTHERS in each.text}
         projects = sorted({each.name for each in state.distributions if label(each) in owners})
         adopt = f"bridge adopt -p {quoted(state.prefix)} {' '.join(projects)}"

@@ -357,6 +357,17 @@ def test_a_clobber_needs_exactly_one_that_stays(environment: Environment, patter
     assert refusal(lambda: environment.judge(new, allow_clobber=patterns))[0] == "clobber"
 
 
+def test_one_of_all_that_bring_a_path_keeps_it(environment: Environment) -> None:
+    """As LICENSE at the root of many packages: `*` alone names no path, so it decides nothing."""
+    a, b, c = package("a"), package("b"), package("c")
+    new = {each: [file("LICENSE", each.name.encode())] for each in (a, b, c)}
+    found = environment.judge(new, allow_clobber=["*:LICENSE"])
+    assert found.yielded == {each.identity: frozenset({"LICENSE"}) for each in (b, c)}
+    refused = refusal(lambda: environment.judge(new))[2]
+    assert refused.hint is not None
+    assert "--allow-clobber b" in refused.hint
+
+
 def test_a_package_may_yield_to_one_that_is_installed(environment: Environment) -> None:
     install_record(environment.root, "a", "1.0", files={"share/x": b"old"})
     b = package("b")
