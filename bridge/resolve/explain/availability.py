@@ -145,7 +145,7 @@ class Availability:
             yield f"{conda.name} is conda's name of the project {conda.wheel_project}"
         if wheels is not None:
             yield from self._files_behind(wheels, requirement)
-        elif conda.records and variable != self._space.python:
+        elif conda.records and variable in self._space.requested and variable != self._space.python:
             yield f"nothing links {conda.name} to a PyPI project, so the index is not searched"
 
     def _available_files(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from bridge.errors import BuildError, NoSolutionError
 from bridge.requirements.algebra import Requirement
-from bridge.resolve.encode.facts import Depends, Fact, KeptForeign, RequestedEarlier, Tags, Unreadable
+from bridge.resolve.encode.facts import Depends, Fact, KeptForeign, Requested, RequestedEarlier, Tags, Unreadable
 from bridge.resolve.encode.space import Space
 from bridge.resolve.explain.availability import Availability
 from bridge.resolve.explain.direct import narrowed
@@ -86,6 +86,7 @@ def _direct(sentences: Sentences, facts: Sequence[Fact], space: Space) -> _Step 
 def _step(sentences: Sentences, clause: Clause, *, is_last: bool) -> _Step | None:
     """Return a learned clause as a step; `None` if it adds nothing to its name."""
     facts = [p.fact for p in clause.parents if isinstance(p.fact, Fact) and sentences.says(p.fact)]
+    facts.sort(key=lambda fact: not isinstance(fact, Requested))
     because = list(dict.fromkeys(map(sentences.of, _alternatives(facts))))
     if not because and not is_last:
         return None

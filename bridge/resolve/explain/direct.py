@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bridge.resolve.encode.facts import Fact, Requested, RequestedEarlier
+from bridge.resolve.encode.facts import Fact, Requested
 from bridge.resolve.encode.space import Space
 
 __all__ = ["narrowed"]
@@ -28,7 +28,7 @@ def narrowed(space: Space, facts: Sequence[Fact]) -> list[Fact]:
 
 def _from_requests(space: Space, facts: Sequence[Fact]) -> Iterator[Fact]:
     """Yield facts after those on their subjects, as far as there are any."""
-    left = sorted(facts, key=lambda fact: not isinstance(fact, (Requested, RequestedEarlier)))
+    left = sorted(facts, key=lambda fact: not isinstance(fact, Requested))
     known: set[int | None] = set()
     while left:
         place = next((place for place, fact in enumerate(left) if fact.subject is None or fact.subject in known), 0)
@@ -43,7 +43,7 @@ def _admitted(space: Space, facts: Sequence[Fact]) -> Iterator[tuple[int, int]]:
     """Yield the names that the requests among these facts are about, and their candidates that meet all of them."""
     masks: dict[int, int] = {}
     for fact in facts:
-        if isinstance(fact, (Requested, RequestedEarlier)) and fact.target is not None:
+        if isinstance(fact, Requested) and fact.target is not None:
             for demand in space.onto[fact.target]:
                 if space.demands[demand].fact is fact and not space.demands[demand].source:
                     masks[fact.target] = masks.get(fact.target, -1) & space.allowed[demand]

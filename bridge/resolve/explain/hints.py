@@ -9,6 +9,7 @@ from bridge.errors import BuildError
 from bridge.resolve.candidates.packages import POLICY
 from bridge.resolve.encode.facts import (
     Barred,
+    Constraint,
     Fact,
     NeedsPython,
     NoExtra,
@@ -70,6 +71,8 @@ def _ways(facts: Sequence[Fact], space: Space, availability: Availability) -> It
         yield "name an index that has files for this python with --index-url (the first that has a project serves it)"
     if "foreign" in excluded:
         yield "let bridge own the packages of other installers, so that it can replace them: bridge adopt"
+    if constraints := dict.fromkeys(fact.text for fact in facts if isinstance(fact, Constraint)):
+        yield f"loosen {' or '.join(f'`{text}`' for text in constraints)} in your constraints"
     if Pinned in kinds:
         yield "change conda-meta/pinned"
     if PinnedByConfiguration in kinds:
