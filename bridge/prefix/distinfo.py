@@ -21,6 +21,8 @@ __all__ = ["name_of", "parse_direct_url", "parse_header", "parse_listing", "pars
 _WINDOWS_SITE = "Lib/site-packages"
 # A noarch package is written once for all systems: its rows begin where site-packages has three levels, as on POSIX.
 _OF_POSIX = regex(r"\.\./\.\./\.\./(?:bin|etc|include|man|share)/")
+# Rows of directories, which `wheel tags` writes against the specification.
+_OF_DIRECTORY = regex(r"^[^\",\r\n]+/,[^\r\n]*(?:\r\n?|\n)?", re.MULTILINE)
 _BLANK_LINE = regex(rb"\r?\n\r?\n")
 
 
@@ -53,14 +55,16 @@ def parse_header(data: bytes, path: str) -> tuple[CoreMetadata, str | None]:
 def parse_listing(data: bytes, base: str, prefix: str, *, is_csv: bool = True) -> tuple[Entries, list[str]]:
     """RECORD's rows (or the lines of an egg's `installed-files.txt`) as entries, and the rows that were refused.
 
-    The parameters and the refused rows are those of `read_rows`; a byte order mark is refused too. Raises `ValueError`
-    if the file is not UTF-8, or a RECORD lists not even itself.
+    Rows of directories (`name/`) are left out. The parameters and the refused rows are those of `read_rows`; a byte
+    order mark is refused too. Raises `ValueError` if the file is not UTF-8, or a RECORD lists not even itself.
     """
     text = data.decode("utf-8")
     refused = []
     if text.startswith("\ufeff"):  # Other readers take it as part of the first path.
         refused.append(text[:200].partition(",")[0])
         text = text[1:]
+    if is_csv and "/," in text:
+        text = _OF_DIRECTORY.sub("", text)
     entries, malformed = read_rows(text, base, prefix, is_csv=is_csv)
     if base == _WINDOWS_SITE:
         malformed = [row for row in malformed if not _OF_POSIX.match(row)]

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import pickle
+import re
 from collections.abc import Sequence
 
 import pytest
@@ -90,7 +91,8 @@ def row_by_row(data: bytes, base: str) -> tuple[Sequence[Entry], list[str]]:
     """A plain reader of RECORD, as the standard library's csv and `inside` have it."""
     entries: dict[str, Entry] = {}
     refused: list[str] = []
-    rows = csv.reader(io.StringIO(data.decode(), newline=""), strict=True)
+    text = re.sub(r"(?m)^[^\",\r\n]+/,[^\r\n]*(?:\r\n?|\n)?", "", data.decode())  # directories
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     while True:
         try:
             row = next(rows)
@@ -204,3 +206,11 @@ def test_rows_are_chosen_and_replaced(entries: list[Entry], data: st.DataObject)
     assert list(columns.only(rows)) == [entries[row] for row in rows]
     others = {row: data.draw(st.builds(Entry, path=st.just(entries[row].path), fingerprint=FILES)) for row in rows}
     assert list(columns.with_rows(others)) == [others.get(row, entry) for row, entry in enumerate(entries)]
+
+
+def test_rows_of_directories_are_left_out() -> None:
+    """As in cmake 3.27.2, after `wheel tags`."""
+    own = "cm-1.dist-info/RECORD,,\n"
+    data = f"cm/,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,0\ncm/x.py,,\ncm/data/,,\n{own}".encode()
+    entries, refused = distinfo.parse_listing(data, SITE, "/prefix")
+    assert ([entry.path for entry in entries], refused) == ([f"{SITE}/cm/x.py", f"{SITE}/cm-1.dist-info/RECORD"], [])
