@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import BinaryIO
 
 from bridge.errors import OwnershipError
 from bridge.faults import failpoint, faults
+from bridge.fs import system
 from bridge.fs.regular import open_directory
 from bridge.fs.system import os
 
@@ -34,18 +36,21 @@ class _File(io.FileIO):
 
 
 @contextmanager
-def _place(path: Path, root: Path | None) -> Iterator[tuple[int, str]]:
-    """Yield a descriptor of the parent directory, and the file's name in it."""
+def _place(path: Path, root: Path | None) -> Iterator[tuple[int, str, int | None]]:
+    """Yield a descriptor of the parent directory, the file's name in it, and the mode that an output file has."""
+    mode = None
     with faults(path):
         if root is None:
             target = Path(os.path.realpath(path))
-            if target.exists() and not target.is_file():
-                raise OwnershipError("path-special", f"{path} exists and is no regular file; it is not replaced")
+            if target.exists():
+                mode = stat.S_IMODE(target.stat().st_mode) & 0o777
+                if not target.is_file():
+                    raise OwnershipError("path-special", f"{path} exists and is no regular file; it is not replaced")
             directory, name = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), target.name
         else:
             directory, name = open_directory(path.parent, root=root, make=True), path.name
     try:
-        yield directory, name
+        yield directory, name, mode
     finally:
         os.close(directory)
 
@@ -56,7 +61,8 @@ def publish_stream(
 ) -> Iterator[BinaryIO]:
     """Open a seekable stream whose content replaces `path` when the block ends.
 
-    If the block raises, or the process dies, `path` is unchanged. `mode` is subject to the umask. With `sync` the
+    If the block raises, or the process dies, `path` is unchanged. `mode` is subject to the umask; an output file that
+    exists keeps its own. With `sync` the
     content is synced before the rename.
 
     :param root: `None` for an output file of the user's choice: a symlink at `path` is followed, and the directory must
@@ -66,7 +72,7 @@ def publish_stream(
     :raises OwnershipError: `path-special` if, without `root`, `path` is a directory or a device.
     """
     refusals = faults(path)
-    with _place(path, root) as (directory, name):
+    with _place(path, root) as (directory, name, kept):
         temporary = f".{os.urandom(8).hex()}.bridge-tmp"
         with refusals:
             raw = _File(os.open(temporary, _NEW, mode, dir_fd=directory), "r+b")
@@ -74,6 +80,8 @@ def publish_stream(
         stream = io.BufferedRandom(raw)
         try:
             with refusals:
+                if kept is not None and system.HAS_MODES:
+                    os.fchmod(raw.fileno(), kept)
                 failpoint("cache.tmp_created")
             yield stream
             with refusals:

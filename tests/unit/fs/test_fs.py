@@ -270,6 +270,22 @@ def test_directories_are_made_and_told(tmp_path: Path) -> None:
     assert caught.value.id == "wrong-kind"
 
 
+@pytest.mark.parametrize("mode", [0o664, 0o600, 0o640])
+@pytest.mark.parametrize("is_linked", [True, False])
+def test_an_output_file_keeps_its_mode(tmp_path: Path, mode: int, is_linked: bool) -> None:
+    target, path = tmp_path / "target", tmp_path / "path"
+    if is_linked:
+        path.symlink_to(target)
+    else:
+        target = path
+    target.write_bytes(b"before")
+    target.chmod(mode)
+    fs.publish_file(path, [b"after"])
+    assert (target.read_bytes(), target.stat().st_mode & 0o777) == (b"after", mode)
+    fs.publish_file(path, [b"of bridge"], root=tmp_path)
+    assert path.lstat().st_mode & 0o777 == 0o644
+
+
 def test_removing_a_tree_follows_no_symlink(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
