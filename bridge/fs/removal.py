@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import errno
 import stat
-import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,7 +52,10 @@ def remove_tree(path: Path) -> bool:
         try:
             with ThreadPoolExecutor(_REMOVERS) as pool:
                 remover = _Remover(pool)
-                return remover.remove(path.name, above)
+                try:
+                    return remover.remove(path.name, above)
+                finally:
+                    remover.close()
         finally:
             os.close(above)
     return True
@@ -77,14 +79,14 @@ def _holds_kept_open(name: str, above: int) -> bool:
 
 
 class _Remover:
-    """Removes directories, with threads of a pool."""
+    """Removes directories, with threads of a pool. What is open when its name goes is freed when it is closed."""
 
     def __init__(self, pool: ThreadPoolExecutor) -> None:
         self._pool = pool
-        self._open = threading.BoundedSemaphore(_MOST_OPEN)
+        self._removed: list[int] = []
 
     def remove(self, name: str, above: int, *, top: int | None = None, depth: int = 0) -> bool:
-        """Remove a directory; `False` if only files that are kept open remain in it.
+        """Remove a directory; `False` if only files that are kept open remain in it. Call `close` at the end.
 
         Directories below `_DEEPEST` levels are first moved up to `top`: nesting cannot exhaust the stack.
         """
@@ -97,18 +99,30 @@ class _Remover:
             if os.fstat(descriptor).st_mode & stat.S_IRWXU != stat.S_IRWXU:
                 os.fchmod(descriptor, 0o700)
             self._empty(descriptor, top, depth)
-            if not system.RENAMES_IN_USE:
-                os.close(descriptor)  # Windows removes no directory that is open.
-                descriptor = -1
+        except BaseException:
+            os.close(descriptor)
+            raise
+        if not system.RENAMES_IN_USE:
+            os.close(descriptor)  # Windows removes no directory that is open.
             return _remove_emptied(name, above)
-        finally:
-            if descriptor >= 0:
-                self._open.acquire()
-                self._pool.submit(self._close, descriptor)
+        self._removed.append(descriptor)
+        if len(self._removed) >= _MOST_OPEN:
+            self.close()
+        return _remove_emptied(name, above)
 
-    def _close(self, descriptor: int) -> None:
-        os.close(descriptor)
-        self._open.release()
+    def close(self) -> None:
+        """Close what was removed, all at once."""
+        removed, self._removed = self._removed, []
+        count = min(_REMOVERS, len(removed))
+        list(self._pool.map(_close_each, [removed[number::count] for number in range(count)]))
+
+    def _unlink(self, names: Sequence[str], above: int) -> None:
+        """Remove files; they are not held open, for an NFS client would keep them under another name."""
+        count = min(_REMOVERS, len(names))
+        if count < 2:
+            _unlink_each(names, above)
+        else:
+            list(self._pool.map(_unlink_each, [names[number::count] for number in range(count)], [above] * count))
 
     def _empty(self, descriptor: int, top: int | None, depth: int) -> None:
         seen: list[tuple[str, bool]] = []
@@ -123,12 +137,7 @@ class _Remover:
                     os.rename(entry, f"deep-{os.urandom(8).hex()}", src_dir_fd=descriptor, dst_dir_fd=top)
                     continue
                 self.remove(entry, descriptor, top=descriptor if top is None else top, depth=depth + 1)
-            files = [entry for entry, is_directory in entries if not is_directory]
-            if len(files) < 2:
-                _unlink_each(files, descriptor)
-            else:
-                count = min(_REMOVERS, len(files))
-                list(self._pool.map(_unlink_each, [files[n::count] for n in range(count)], [descriptor] * count))
+            self._unlink([entry for entry, is_directory in entries if not is_directory], descriptor)
             if top is not None or not entries:
                 return  # directories are moved up to the top level only
 
@@ -142,6 +151,11 @@ def _remove_emptied(name: str, above: int) -> bool:
             raise
         return False
     return True
+
+
+def _close_each(descriptors: Iterable[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def _unlink_each(names: Iterable[str], above: int) -> None:

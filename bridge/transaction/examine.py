@@ -127,9 +127,12 @@ def _examine_one(
 ) -> Step:
     path, after = change.path, change.after
     directory = path.rpartition("/")[0]
-    is_new = directory and change.before is None and not request.vanishing
-    if is_new and not _exists(prefix, directory, request) and after is not None and after.kind != "directory":
-        return Step(change, _examine_staged(new, path, after, statuses.get(path)))  # most paths of an installation
+    if change.before is None and directory and after is not None and not request.vanishing:
+        exists = request.exists.get(directory)
+        if exists is None:
+            exists = _exists(prefix, directory, request)
+        if not exists and after.kind != "directory":
+            return Step(change, _examine_staged(new, path, after, statuses.get(path)))  # most paths of an installation
     covered = None
     if request.vanishing:
         covered = next((directory for directory in ancestors(path) if directory in request.vanishing), None)
@@ -208,19 +211,19 @@ def _emptied(prefix: Tree, path: str, request: _ChangeSet) -> Iterator[tuple[str
 
 
 def _examine_staged(new: Tree, path: str, after: Fingerprint, staged: os.stat_result | None) -> Identity:
-    is_kind = stat.S_ISLNK if after.kind == "symlink" else stat.S_ISREG
-    if staged is None or not is_kind(staged.st_mode):
+    status_mode = 0 if staged is None else staged.st_mode
+    if staged is None or stat.S_IFMT(status_mode) != (stat.S_IFLNK if after.kind == "symlink" else stat.S_IFREG):
         raise _mismatch(path, "nothing or another kind was staged")
     if after.kind == "symlink":
         if after.link is not None and (link := new.read_link(path)) != after.link:
             raise _mismatch(path, f"link: planned {after.link!r}, staged {link!r}")
     else:
-        mode = stat.S_IMODE(staged.st_mode)
-        if after.size not in {None, staged.st_size}:
+        mode, size = status_mode & 0o7777, after.size
+        if size is not None and size != staged.st_size:
             raise _mismatch(path, f"size: planned {after.size}, staged {staged.st_size}")
-        if system.HAS_MODES and after.mode not in {None, mode}:
+        if system.HAS_MODES and after.mode is not None and after.mode != mode:
             raise _mismatch(path, f"mode: planned {after.mode:o}, staged {mode:o}")
-    return Identity.of(staged)
+    return Identity(staged.st_ino, staged.st_size, staged.st_mtime_ns)
 
 
 def _mismatch(path: str, how: str) -> IntegrityError:

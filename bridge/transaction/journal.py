@@ -210,6 +210,10 @@ def _step_text(step: Step) -> str:
 
 
 def _fingerprint_text(fingerprint: Fingerprint) -> str:
+    if fingerprint.kind == "file" and None not in (fingerprint.sha256, fingerprint.size, fingerprint.mode):
+        # Nearly all: `_quote` of a sha256 changes nothing.
+        sha256, size, mode = fingerprint.sha256, fingerprint.size, fingerprint.mode
+        return f'{{"kind":"file","sha256":"{sha256}","size":{size},"mode":{mode}}}'
     text = f'{{"kind":"{fingerprint.kind}"'
     if fingerprint.sha256 is not None:
         text += f',"sha256":{_quote(fingerprint.sha256)}'

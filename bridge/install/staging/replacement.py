@@ -61,7 +61,10 @@ def replace_paths(
     """
     work = _Replacements(state, plan, staged, staging, judgement)
     changes = [*work.coming(), *work.going()]
-    changes += [*work.stale_bytecode(changes), *work.leftover_records(changes)]
+    touched = [change for change in changes if change.before is not None]
+    if touched:
+        taken = {change.path for change in changes} | set(staged)
+        changes += [*work.stale_bytecode(touched, taken), *work.leftover_records(touched, taken)]
     changes += [*work.saved, *work.remaining(changes)]
     return Replacement(
         changes=tuple(sorted(changes, key=lambda change: change.path)),
@@ -139,13 +142,12 @@ class _Replacements:
         if current is not None and current.kind == "directory":
             yield PathChange(path=site, before=current, after=current)
 
-    def stale_bytecode(self, changes: Iterable[PathChange]) -> Iterator[PathChange]:
-        """Yield bytecode of modules that are removed or replaced, whatever its time."""
-        taken = {change.path for change in changes} | set(self.staged)
+    def stale_bytecode(self, changes: Iterable[PathChange], taken: Collection[str]) -> Iterator[PathChange]:
+        """Yield bytecode of modules that are removed or replaced, whatever its time, except at `taken` paths."""
         modules: dict[str, dict[str, str]] = {}
         for change in changes:
             directory, _, name = change.path.rpartition("/")
-            if name.endswith(".py") and change.before is not None:
+            if name.endswith(".py"):
                 modules.setdefault(directory, {})[name[: -len(".py")]] = change.owner
         for directory, owners in modules.items():
             cache = f"{directory}/__pycache__" if directory else "__pycache__"
@@ -158,13 +160,12 @@ class _Replacements:
                 if before is not None and before.kind != "directory":
                     yield PathChange(path=path, before=before, after=None, owner=owners[module])
 
-    def leftover_records(self, changes: Iterable[PathChange]) -> Iterator[PathChange]:
+    def leftover_records(self, changes: Iterable[PathChange], taken: Collection[str]) -> Iterator[PathChange]:
         """Yield files of other installers in a dist-info that is removed or restored; pip fails on them."""
-        taken = {change.path for change in changes} | set(self.staged)
         for change in changes:
             directory, _, name = change.path.rpartition("/")
             is_gone = name == "METADATA" and change.after is None
-            is_restored = name == "RECORD" and change.before is not None and change.after is not None
+            is_restored = name == "RECORD" and change.after is not None
             if not (is_gone or is_restored) or not directory.endswith(".dist-info"):
                 continue
             for left in GENERATED:
