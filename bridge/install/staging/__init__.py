@@ -129,16 +129,18 @@ def _place(
     written: Callable[[], None],
 ) -> tuple[Compiled, StagedPaths, bool]:
     """Place wheels and conda packages, all of which the cache has unpacked."""
-    with Placing(inputs, staging, (), packages, executor) as placed:
+    sources = Originals(inputs.cache).keep(inputs, inputs.unpacked)
+    with Placing(inputs, staging, (), packages, executor, sources) as placed:
         placed.wait()
         if placed.are_many:
             written()
-        sources = Originals(inputs.cache).keep(inputs, inputs.unpacked)
+        if not all(sources.values()):  # What was damaged in the cache was unpacked again.
+            sources |= Originals(inputs.cache).keep(inputs, inputs.unpacked)
         inputs.check()
         compiled = compile_staged(inputs, staging)
         inputs.check()
         staged = placed.record(compiled)
-        staged |= conda.record(inputs, staging, compiled, sources, placed.generated())
+        staged |= conda.record(inputs, staging, compiled, sources, placed.generated(), placed.records)
         return compiled, staged, placed.has_copied
 
 
@@ -167,7 +169,7 @@ def _link(
         compiled = compile_staged(inputs, staging)
         inputs.check()
         staged = wheels.record(compiled)
-        staged |= conda.record(inputs, staging, compiled, sources.result(), None)
+        staged |= conda.record(inputs, staging, compiled, sources.result(), None, {})
         removed.result()
         return compiled, staged, wheels.has_copied
 

@@ -25,7 +25,7 @@ from bridge.prefix.chosen import CHOICE
 from bridge.prefix.claims import incoming, leaving
 from converters.deferred import regex
 
-__all__ = ["Unpacking", "link", "packages_of", "paths_of", "record", "require_python"]
+__all__ = ["Unpacking", "link", "packages_of", "paths_of", "record", "record_placed", "require_python"]
 
 _MOST_LINKS = 16  # followed to reach a file
 
@@ -135,11 +135,13 @@ def record(
     compiled: Compiled,
     sources: Mapping[str, str],
     placed: Mapping[str, Sequence[Entry]] | None,
+    written: Mapping[str, Sequence[Entry]],
 ) -> StagedPaths:
     """Compare the linked files with the prediction, and complete the records; return all paths.
 
     :param sources: `Record.identity` → the record's `link.source`.
     :param placed: `Record.identity` → files with the prefix in them, and commands, if rattler linked nothing.
+    :param written: `Record.identity` → the record, if `record_placed` wrote it before.
     """
     staged: StagedPaths = {}
     for each in packages_of(inputs):
@@ -148,19 +150,26 @@ def record(
         if placed is None:
             staged |= _finish_conda(inputs, staging, each, compiled, source)
         else:
-            staged |= _record_placed(inputs, staging, each, compiled, source, placed[each.record.identity])
+            identity = each.record.identity
+            staged |= record_placed(
+                inputs, staging, each, compiled, source, placed[identity], written.get(identity, ())
+            )
     return staged
 
 
-def _record_placed(
+def record_placed(
     inputs: StageInputs,
     staging: Path,
     resolved: Resolved,
     compiled: Compiled,
     source: str,
     generated: Sequence[Entry],
+    written: Sequence[Entry] = (),
 ) -> StagedPaths:
-    """Write the record of a package that `linking` placed; its files were compared when they were written."""
+    """Write the record of a package that `linking` placed; its files were compared when they were written.
+
+    :param written: the record, if this was done before.
+    """
     record = resolved.record
     manifest = inputs.manifests[record.identity]
     if not isinstance(manifest, CondaManifest):
@@ -176,10 +185,12 @@ def _record_placed(
                     fingerprint = tree.fingerprint(entry.path) or fingerprint
                 staged[entry.path] = fingerprint
         bytecode = compiled.of(staged) if record.noarch == "python" else {}
-        document = record_document(manifest, staged, site, scripts)
-        path = meta_path(record)
-        data = _completed(document, resolved, staged, bytecode, yielded, source)
-        staged[path] = fs.write_file(tree, path, [data])
+        if not written:
+            document = record_document(manifest, staged, site, scripts)
+            path = meta_path(record)
+            data = _completed(document, resolved, staged, bytecode, yielded, source)
+            written = [Entry(path=path, fingerprint=fs.write_file(tree, path, [data]))]
+        staged |= {entry.path: entry.fingerprint for entry in written}
     return {each: (fingerprint, record.identity) for each, fingerprint in (staged | bytecode).items()}
 
 

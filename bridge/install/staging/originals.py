@@ -38,10 +38,12 @@ class Originals:
 
     def __init__(self, cache: Path | None) -> None:
         self._directory = cache / _PART if cache is not None else None
+        self._plain = ""
 
     def plain(self) -> str:
         """Return the directory for packages without placeholders; empty if there is none."""
-        return self._kept(_PLAIN, (), None)
+        self._plain = self._plain or self._kept(_PLAIN, (), None)
+        return self._plain
 
     def keep(self, inputs: StageInputs, unpacked: Mapping[str, Path]) -> dict[str, str]:
         """Keep the files with a placeholder of the plan's conda packages: `Record.identity` -> `link.source`.

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, final
 
 from bridge import fs
@@ -24,6 +25,7 @@ from bridge.errors import FaultError, IntegrityError
 from bridge.fs.processes import Spread, processors, spread
 from bridge.install.manifest import site_packages_after
 from bridge.install.provenance import conda_depends, meta_path
+from bridge.install.staging import conda
 from bridge.install.staging.bytecode import Compiled
 from bridge.install.staging.inputs import StagedPaths, StageInputs, changed, differs
 from bridge.install.staging.linking import Part, link_package, packed_entries
@@ -61,6 +63,7 @@ class Placing:
     :param taken: paths of the plan's conda packages that rattler links; identical content, or the plan was refused.
     :param packages: the conda packages to place.
     :param executor: threads to use where the process cannot fork; by default a few are started.
+    :param sources: `Record.identity` → the `link.source` of a conda package's record, where it is known.
 
     Without a python, no wheel is placed. Leaving the block ends what still runs.
     """
@@ -72,8 +75,9 @@ class Placing:
         taken: Collection[str],
         packages: Sequence[Resolved] = (),
         executor: Executor | None = None,
+        sources: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        self._inputs, self._staging, self._executor = inputs, staging, executor
+        self._inputs, self._staging, self._executor, self._sources = inputs, staging, executor, sources
         self._manifests = {
             identity: each for identity, each in inputs.manifests.items() if isinstance(each, WheelManifest)
         }
@@ -113,6 +117,12 @@ class Placing:
         for each, part in self._tasks:
             if part.number == 0:
                 self._check(each, generated[each.record.identity])
+
+    @property
+    def records(self) -> Mapping[str, tuple[Entry, ...]]:
+        """`Record.identity` → the records that are written already."""
+        tasks = zip(self._tasks, self._written or (), strict=True)
+        return {each.record.identity: written.records for (each, _), written in tasks if written.records}
 
     @property
     def has_copied(self) -> bool:
@@ -161,6 +171,8 @@ class Placing:
         records = None
         if manifest is not None and not inputs.compiles:
             records = self._record(each, [*self._foreseen(each), *generated], ())
+        elif part.count == 1 and self._sources.get(each.record.identity) and not inputs.compiles:
+            records = self._record_conda(each, generated)
         return _Written(generated=generated, records=records, is_copied=not self._can_share)
 
     def _place_wheel(self, each: Resolved, manifest: WheelManifest, placer: Placer) -> tuple[Entry, ...]:
@@ -249,6 +261,14 @@ class Placing:
         from bridge.install.staging import wheels  # noqa: PLC0415 - conda packages need no `installer`
 
         return wheels.record_wheel(each, self._manifests[each.record.identity], entries, bytecode, self._placement)
+
+    def _record_conda(self, each: Resolved, generated: Sequence[Entry]) -> tuple[Entry, ...] | None:
+        """Write the record of a conda package, unless another package writes a file of it."""
+        if self._inputs.judgement.shared:
+            return None
+        source, path = self._sources[each.record.identity], meta_path(each.record)
+        staged = conda.record_placed(self._inputs, self._staging, each, Compiled(), source, generated)
+        return (Entry(path=path, fingerprint=staged[path][0]),)
 
     def _foreseen(self, each: Resolved) -> list[Entry]:
         """The entries whose content the archive states: `place_wheel` compares what it writes with them."""
