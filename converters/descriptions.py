@@ -115,10 +115,12 @@ def spdx_expression(name: str) -> str | None:
     """Return the SPDX expression that a name stands for."""
     if known := _SPDX.get(name.lower()):
         return known
+    if not name:
+        return None
     from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression  # noqa: PLC0415 - its table
 
     try:
-        return canonicalize_license_expression(name) if name else None
+        return canonicalize_license_expression(name)
     except InvalidLicenseExpression:
         return None
 

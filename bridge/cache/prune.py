@@ -38,6 +38,7 @@ _WHAT = {
     "linked": "files that environments share as hard links",
     "judged": "manifests of validated conda packages",
     "locks": "what the locks that were synced say, until these change",
+    "machine": "the virtual packages of this machine, until it starts again",
     "metadata": "metadata of wheels",
     "originals": "files of conda packages before the prefix was written in, for conda-pack",
     "pages": "what the pages of indexes list",

@@ -17,14 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = ["NameFiles", "default_names"]
 
+_SHIPPED = Path(__file__).parents[1] / "data" / "names.json"
 _MAX_NAME_MAP = 64 << 20  # bytes; the largest public one has 3 MB
 
 
 def default_names() -> dict[str, list[str]]:
     """The shipped name map: conda names that differ from PyPI's, and names with two meanings."""
-    from pkgutil import get_data
-
-    names: dict[str, list[str]] = json.loads(get_data("bridge", "data/names.json") or b"{}")
+    names: dict[str, list[str]] = json.loads(_SHIPPED.read_bytes())
     return names
 
 

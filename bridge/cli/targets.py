@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.channels._rattler import current_subdir, detect_virtual_packages
+from bridge.channels.machine import current_subdir, virtual_packages
 from bridge.config import Settings
 from converters.deferred import replace
 from converters.target import Target, overridden
@@ -29,8 +29,8 @@ def target_of(settings: Settings) -> Target:
 
         subdir = platform_of(settings.prefix)
     subdir = subdir or here
-    virtual_packages = detect_virtual_packages() if subdir == here else _FOREIGN[subdir.split("-")[0]]
-    return Target(subdir=subdir, virtual_packages=overridden(virtual_packages, settings.virtual_packages))
+    known = virtual_packages(settings.cache_dir) if subdir == here else _FOREIGN[subdir.split("-")[0]]
+    return Target(subdir=subdir, virtual_packages=overridden(known, settings.virtual_packages))
 
 
 def audited_target(settings: Settings, target: Target) -> Target:

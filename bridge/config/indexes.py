@@ -14,9 +14,9 @@ With `--index-strategy first` the first index that has a project serves it alone
 
 from __future__ import annotations
 
-import ast
 import importlib
 import importlib.util
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import field
 from pathlib import Path
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from bridge.config.locations import public_locations
 from bridge.secrets import masked
-from converters.deferred import dataclass
+from converters.deferred import dataclass, regex
 from converters.projects import canonicalize_name
 
 if TYPE_CHECKING:
@@ -105,6 +105,9 @@ def _of_projects(ask: Lookup) -> dict[str, str]:
     return urls
 
 
+_ENDPOINT = regex(r'^PYPI_SIMPLE_ENDPOINT\b[^=\n]*= *"([^"\\\n]+)"$', re.MULTILINE)
+
+
 def _unique(*groups: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(url for group in groups for url in group))
 
@@ -116,9 +119,7 @@ def default_index() -> str:
     """
     spec = importlib.util.find_spec("pypi_simple")
     if spec is not None and spec.origin is not None and spec.origin.endswith(".py"):
-        for node in ast.parse(Path(spec.origin).read_bytes()).body:
-            if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(node.value, ast.Constant):
-                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-                if any(isinstance(target, ast.Name) and target.id == "PYPI_SIMPLE_ENDPOINT" for target in targets):
-                    return str(node.value.value)
+        stated = _ENDPOINT.search(Path(spec.origin).read_text("utf-8"))
+        if stated is not None:
+            return stated[1]
     return str(importlib.import_module("pypi_simple").PYPI_SIMPLE_ENDPOINT)

@@ -5,7 +5,6 @@ Source: pip's documentation, "Configuration", and its `configuration.py` and `cl
 
 from __future__ import annotations
 
-import locale
 import os
 import sys
 from collections.abc import Mapping
@@ -47,6 +46,7 @@ class PipConfiguration:
         except (OSError, ValueError):
             return
         import configparser  # noqa: PLC0415 - few machines have pip's files
+        import locale  # noqa: PLC0415
 
         parser = configparser.RawConfigParser()
         try:

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import itertools
-import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -205,6 +204,8 @@ class Client(Pool):
             try:
                 return attempt()
             except RetryableError as again:
+                import random  # noqa: PLC0415 - most requests succeed
+
                 delay = self._backoff * 2**number * random.uniform(0.5, 1.5) if again.wait is None else again.wait
                 late = again.is_idle and time.monotonic() - begun >= PATIENCE
                 if late or number >= self.settings.retries or delay > MAX_WAIT or self._closed.wait(delay):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future
 from typing import Generic, TypeVar
 
 from bridge.fetch.pool import Pool
@@ -15,6 +14,15 @@ Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 
+class _Result(Generic[Value]):
+    """The result of one key. Who holds the lock computes it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.values: list[Value] = []
+        self.error: BaseException | None = None
+
+
 class Memo(Generic[Key, Value]):
     """Computes each key once, for many threads. An error is raised to the caller and then forgotten."""
 
@@ -22,35 +30,33 @@ class Memo(Generic[Key, Value]):
         self._compute = compute
         self._pool = pool
         self._lock = threading.Lock()
-        self._results: dict[Key, Future[Value]] = {}
+        self._results: dict[Key, _Result[Value]] = {}
 
     def begin(self, key: Key) -> None:
         """Start computing `key` in the background."""
         with self._lock:
             if key in self._results:
                 return
-            future = self._results[key] = Future[Value]()
-        self._pool.submit(lambda wanted: self._run(wanted, future), key)
+            result = self._results[key] = _Result()
+        self._pool.submit(lambda wanted: self._run(wanted, result), key)
 
     def get(self, key: Key) -> Value:
         """Return the result, computed here if no thread has started: a caller never waits for the queue."""
         with self._lock:
-            future = self._results.setdefault(key, Future())
-        self._run(key, future)
-        try:
-            return future.result()
-        except BaseException:
+            result = self._results.setdefault(key, _Result())
+        self._run(key, result)
+        if result.error is not None:
             with self._lock:
-                if self._results.get(key) is future:
+                if self._results.get(key) is result:
                     del self._results[key]
-            raise
+            raise result.error
+        return result.values[0]
 
-    def _run(self, key: Key, future: Future[Value]) -> None:
-        with self._lock:
-            if future.running() or future.done():
+    def _run(self, key: Key, result: _Result[Value]) -> None:
+        with result.lock:
+            if result.values or result.error is not None:
                 return
-            future.set_running_or_notify_cancel()
-        try:
-            future.set_result(self._compute(key))
-        except BaseException as error:  # noqa: BLE001 - raised to the caller
-            future.set_exception(error)
+            try:
+                result.values.append(self._compute(key))
+            except BaseException as error:  # noqa: BLE001 - raised to the caller
+                result.error = error

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 __all__ = ["THREADS", "Pool"]
 
@@ -33,11 +35,15 @@ class Pool:
         """Call `function(item)` in a thread."""
         with self._lock:
             if self._executor is None:
+                from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - imports logging; pages are kept
+
                 self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="bridge-fetch")
             return self._executor.submit(function, item)
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """Map `function` over the items. The first error cancels calls that have not started, and is raised."""
+        from concurrent.futures import FIRST_EXCEPTION, wait  # noqa: PLC0415 - as above
+
         futures = [self.submit(function, item) for item in items]
         try:
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)

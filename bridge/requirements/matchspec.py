@@ -15,32 +15,21 @@ from typing import TYPE_CHECKING
 from bridge.channels.panics import as_value_error
 from bridge.config.channel_names import ends_with
 from bridge.errors import UsageError
+from bridge.requirements.conda_versions import VersionClauses, conda_version, read_plain_clauses
 from converters.deferred import dataclass, regex
 from converters.record import Record
 
 if TYPE_CHECKING:
-    from rattler import MatchSpec, Version, VersionSpec
+    from rattler import MatchSpec
 
 __all__ = ["MAX_TEXT", "CondaSpec", "conda_version", "conditions_of", "parse_conda", "positional_text"]
 
 MAX_TEXT = 4096  # characters of one requirement; real ones stay below 500
 
 
-@cache
-def conda_version(text: str) -> Version | None:
-    """Parse a version in conda's order; `None` if rattler cannot read it."""
-    from rattler.version import Version  # noqa: PLC0415 - slow to import; most lists and no-ops compare no version
-
-    try:
-        with as_value_error():
-            return Version(text)
-    except ValueError:
-        return None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CondaSpec:
-    """A parsed MatchSpec. `versions` is rattler's; `build` and `build_number` are predicates on a record's.
+    """A parsed MatchSpec. `build` and `build_number` are predicates on a record's.
 
     `channel` is a name or a URL; `origins` are the origins of the channels that it names in this run: without them,
     every origin that ends with the name fits.
@@ -48,7 +37,7 @@ class CondaSpec:
 
     text: str
     name: str
-    versions: VersionSpec | None = None
+    versions: VersionClauses | None = None
     build: Callable[[str], object] | None = None
     build_number: Callable[[int], bool] | None = None
     channel: str | None = None
@@ -78,7 +67,7 @@ class CondaSpec:
         if self.versions is None:
             return True
         parsed = conda_version(version)
-        return parsed is not None and self.versions.matches(parsed)
+        return parsed is not None and self.versions.match(parsed)
 
     def accepts_build(self, build: str, build_number: int, origin: str = "", subdir: str = "") -> bool:
         """Match the other clauses. `origin` is the channel's URL or name."""
@@ -113,6 +102,7 @@ _JUDGED = {"version", "build", "build_number", "channel", "subdir", "extras", "w
 _FIELD = regex(r"""(\w+)=(?:"((?:[^"\\]|\\.)*)"|\[[^\]]*\]|[^,\]]*)[,\]]""")
 _NUMBER = regex(r"\d{19,}")  # digits that overflow rattler's 64 bits; it panics over some of them
 _NAME = regex(r"[a-z][a-z0-9_-]*")  # a MatchSpec that is a name and nothing else
+_NAME_AND_VERSIONS = regex(r"(?P<name>[a-z][a-z0-9_-]*)(?: +|(?=[<>=!]))(?P<versions>[0-9.*,<>=!]+)")
 _NO_BUILD = regex(r"""[\s;,"'@\[\]]""")
 
 
@@ -144,13 +134,15 @@ def parse_conda(text: str) -> CondaSpec:
         raise UsageError("invalid-matchspec", f"a MatchSpec of {len(text)} characters is too long to be read")
     if _NAME.fullmatch(text):
         return CondaSpec(text=text, name=text)
-    from rattler.match_spec import MatchSpec  # noqa: PLC0415
-    from rattler.version import VersionSpec  # noqa: PLC0415
+    plain = _NAME_AND_VERSIONS.fullmatch(text)
+    if plain is not None and (clauses := read_plain_clauses(plain["versions"])) is not None:
+        return CondaSpec(text=text, name=plain["name"], versions=clauses)
+    from rattler.match_spec import MatchSpec  # noqa: PLC0415 - slow to import
 
     try:
         with as_value_error():
             spec = MatchSpec(_readable(text))
-            versions = VersionSpec(str(spec.version)) if spec.version and spec.version != "*" else None
+            versions = VersionClauses(str(spec.version)) if spec.version and spec.version != "*" else None
             number = str(spec.build_number) if spec.build_number else None
             artifact = _artifact(spec, text)
         build = _build_matcher(spec.build)

@@ -79,6 +79,7 @@ LATE = {
     ("bridge/requirements/matchspec", "rattler"): "names alone need no parser: most lists and no-ops",
     ("bridge/channels/machine", "bridge.channels"): "the common machines need no rattler",
     ("bridge/channels/places", "bridge.channels._rattler"): "rattler expands names; most origins are URLs",
+    ("bridge/channels/repodata/__init__", "bridge.channels.repodata"): "a directory needs no zstandard and no msgpack",
     ("bridge/channels/repodata/__init__", "bridge.channels._rattler"): "rattler reads whole repodata; shards need none",
     ("converters/descriptions", "email.utils"): "only a bill of materials takes addresses apart",
     ("converters/wheel", "zipfile"): "METADATA of an environment or an index is in no archive",
@@ -91,6 +92,10 @@ LATE = {
     ("bridge/sdists/names", "packaging"): "a list tells sources by their URLs, and reads no name of an sdist",
     ("bridge/fs/processes", "pickle"): "most prefixes are read by one process",
     ("bridge/config/pip", "configparser"): "few machines have configuration files of pip",
+    ("bridge/config/pip", "locale"): "few machines have configuration files of pip",
+    ("bridge/fetch/pool", "concurrent.futures"): "it imports logging; a run on fresh pages has no threads",
+    ("bridge/fetch/client", "random"): "most requests succeed",
+    ("bridge/requirements/conda_versions", "rattler"): "most versions are numbers and dots",
     ("converters/fields", "packaging.metadata"): "plain METADATA needs no parser of e-mails",
     (
         "bridge/convert/job",

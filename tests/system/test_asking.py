@@ -131,7 +131,7 @@ def test_a_fault_of_our_own_is_one_clear_error(
     from bridge import cli
     from bridge.cli import run
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("nobody thought of it")
 
     monkeypatch.setattr(run.Run, "__init__", fail)

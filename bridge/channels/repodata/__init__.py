@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from bridge.channels.repodata import remote
 from bridge.channels.repodata.base_urls import check_bases, is_plain
 from bridge.channels.repodata.listed_wheels import listed_wheels
 from bridge.channels.repodata.name_maps import stated_in
+from bridge.channels.repodata.plain import read_plain
 from bridge.channels.wheels import ChannelWheel, channel_wheel, is_wheel
 from bridge.errors import NetworkError, UnsafeInputError
 from bridge.fetch.responses import offline_error
@@ -108,7 +108,7 @@ class Repodata:
             return
         self.open()
         jobs = [(place, source, name) for place, source in (self._sources or {}).items() for name in wanted]
-        is_local = all(isinstance(source, _WholeSubdir) for _, source, _ in jobs)
+        is_local = all(isinstance(source, (_WholeSubdir, _PlainSubdir)) for _, source, _ in jobs)
         loaded = list(map(_load, jobs)) if is_local or len(jobs) == 1 else self._client().map(_load, jobs)
         collected: dict[str, list[Record]] = {name: [] for name in wanted}
         wheels: dict[str, list[ChannelWheel]] = {name: [] for name in wanted}
@@ -181,6 +181,8 @@ class Repodata:
             return error
 
     def _open(self, place: _Subdir) -> _SubdirRecords | None:
+        from bridge.channels.repodata import remote  # noqa: PLC0415 - zstandard and msgpack; a directory needs neither
+
         try:
             if self._is_offline and not self._client().settings.offline:
                 raise offline_error(place.url)
@@ -229,6 +231,22 @@ class _WholeSubdir:
         self._file.close()
 
 
+class _PlainSubdir:
+    """A subdir of a local directory with a small repodata.json."""
+
+    def __init__(self, records: Mapping[str, Sequence[Json]], names_file: str | None) -> None:
+        self._records, self.names_file = records, names_file
+
+    def load(self, name: str) -> Sequence[Json]:
+        return self._records.get(name, ())
+
+    def names(self) -> Iterable[str]:
+        return self._records
+
+    def close(self) -> None:
+        """Hold nothing."""
+
+
 def _open_directory(place: _Subdir) -> _SubdirRecords | None:
     """The repodata of a local channel; `None` if the subdir has none."""
     directory = Path(local_path(place.channel) or "")
@@ -238,6 +256,8 @@ def _open_directory(place: _Subdir) -> _SubdirRecords | None:
     path = directory / place.subdir / "repodata.json"
     if not path.is_file():
         return None
+    if (records := read_plain(path, place.url)) is not None:
+        return _PlainSubdir(records, stated_in(path))
     check_bases(path, f"{place.url}/", ())
     return _WholeSubdir(place, path)
 
