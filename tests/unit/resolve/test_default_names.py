@@ -49,6 +49,9 @@ def test_no_two_rows_leave_a_project_without_a_native_name() -> None:
         ("python-graphviz", ("graphviz",), "python-graphviz"),
         ("matplotlib-base", ("matplotlib",), "matplotlib"),
         ("ruamel.yaml", ("ruamel-yaml",), "ruamel.yaml"),
+        ("jupyter_client", ("jupyter-client",), "jupyter_client"),
+        ("zope.interface", ("zope-interface",), "zope.interface"),
+        ("libgcc", (), None),
         ("py-opencv", ("opencv-python", "opencv-python-headless"), "opencv-python"),
     ],
 )
