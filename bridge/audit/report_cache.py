@@ -42,7 +42,7 @@ class ReportCache:
     def prepare(self) -> None:
         """Compute what `keep` needs of the tree, while other processes read files."""
         if self._is_settled:
-            self._walk.tree.signature  # noqa: B018 - a cached property
+            self._walk.signature  # noqa: B018 - a cached property
 
     @property
     def _is_settled(self) -> bool:
@@ -53,7 +53,7 @@ class ReportCache:
         kept = self._read()
         if kept is None or kept.get("context") != self._context:
             return None
-        if kept.get("signature") != self._walk.tree.signature:
+        if kept.get("signature") != self._walk.signature:
             return None
         outside = kept.get("outside")
         if not isinstance(outside, dict) or any(_of_outside(path) != was for path, was in outside.items()):
@@ -72,7 +72,7 @@ class ReportCache:
             return
         document = {
             "format": _FORMAT,
-            "signature": self._walk.tree.signature,
+            "signature": self._walk.signature,
             "context": self._context,
             "outside": watched,
             "report": {**report.to_json(), "unowned": report.unowned},

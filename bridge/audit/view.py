@@ -46,17 +46,17 @@ class Discrepancy:
     same_content: SameContent | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class View:
-    """Everything that a check may use.
+    """Everything that a check may use. What compares claims with the disk is made when it is first used."""
 
-    :param interrupted: the description of an unsettled transaction; `None` if there is none.
-    """
-
-    records: PrefixRecords
-    observed: Observation
-    interrupted: str | None
-    inspection: Inspection
+    def __init__(
+        self, records: PrefixRecords, observed: Observation, interrupted: str | None, inspection: Inspection
+    ) -> None:
+        """:param interrupted: the description of an unsettled transaction; `None` if there is none."""
+        self.records = records
+        self.observed = observed
+        self.interrupted = interrupted
+        self.inspection = inspection
 
     @cached_property
     def discrepancies(self) -> tuple[Discrepancy, ...]:
@@ -150,12 +150,8 @@ def make_view(
     inspection: Inspection | None = None,
 ) -> View:
     """The view of what was read. Nothing is compared before a check asks for it."""
-    return View(
-        records=records,
-        observed=Observation.of(observed, records.claims.by_path),
-        interrupted=interrupted,
-        inspection=inspection or Inspection(),
-    )
+    observed = Observation.of(observed, records.claims.by_path)
+    return View(records, observed, interrupted, inspection or Inspection())
 
 
 def _overwriters(claims: Claims) -> Mapping[Owner, Owner]:

@@ -90,7 +90,7 @@ LATE = {
     ("bridge/fs/removal", "concurrent.futures"): "it imports logging; most commands remove no tree",
     ("bridge/fs/durability", "ctypes"): "most commands write nothing that must last",
     ("bridge/sdists/names", "packaging"): "a list tells sources by their URLs, and reads no name of an sdist",
-    ("bridge/fs/processes", "pickle"): "most prefixes are read by one process",
+    ("bridge/fs/copies", "pickle"): "most answers of copies are plain values",
     ("bridge/config/pip", "configparser"): "few machines have configuration files of pip",
     ("bridge/config/pip", "locale"): "few machines have configuration files of pip",
     ("bridge/fetch/pool", "concurrent.futures"): "it imports logging; a run on fresh pages has no threads",

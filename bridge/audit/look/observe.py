@@ -22,7 +22,8 @@ from bridge.audit.look.observation import Deferred, Observation, Observed, kind_
 from bridge.audit.look.path_table import path_table_of
 from bridge.audit.look.tree import Walk, walking
 from bridge.errors import FaultError
-from bridge.fs.processes import Crew, crew, processors, spread
+from bridge.fs.crew import Crew, crew
+from bridge.fs.processes import processors, spread
 from bridge.fs.tree import check_content
 from bridge.model import Fingerprint, Installed, PrefixState
 from bridge.prefix.claims import ClaimTable, claiming, claims_of

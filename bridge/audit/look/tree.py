@@ -13,14 +13,15 @@ import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from operator import attrgetter, itemgetter
 
 from bridge.errors import FaultError
 from bridge.fs.processes import Spread, processors, spread
-from bridge.paths import OWN
+from bridge.fs.unchanged import Identity, identity_of
+from bridge.paths import META, OWN
+from converters.deferred import dataclass
 
 __all__ = ["Directory", "Tree", "Walk", "read_tree", "walking"]
 
@@ -38,9 +39,10 @@ _DEPTH = 4  # `lib/python3.12/site-packages/NAME`: everything below such a direc
 _MANY = 64  # tasks from which forking pays
 
 PackageRow = tuple[str, str, bytes]  # a directory, the names in it, sorted and parted by NUL, and columns of numbers
+Group = list[PackageRow]  # of one task
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Directory:
     """One directory, with the columns of its entries, in the order of `names`.
 
@@ -61,16 +63,8 @@ class Tree:
     :param groups: the rows of each task.
     """
 
-    def __init__(self, groups: Sequence[Sequence[PackageRow]]) -> None:
+    def __init__(self, groups: Sequence[Group]) -> None:
         self._groups = groups
-
-    @cached_property
-    def signature(self) -> str:
-        """A digest of names, inodes, modes, sizes, times and link counts; of directories no sizes and times.
-
-        (bridge's own files change the times of conda-meta, which is no change for an audit.)
-        """
-        return hashlib.blake2b(b"".join(map(_digest, self._groups)), digest_size=32).hexdigest()
 
     @cached_property
     def newest(self) -> int:
@@ -90,12 +84,28 @@ class Tree:
 class Walk:
     """A walk through a prefix, in progress.
 
-    :param started: when it started, in ns since the epoch.
+    `started` is the time when it started, in ns since the epoch.
     """
 
-    def __init__(self, running: Spread[list[PackageRow]], started: int) -> None:
+    def __init__(self, prefix: str, running: Spread[Group], started: int, records: Identity | None) -> None:
+        """:param records: the identity of the directory of records when the walk started."""
         self.started = started
+        self._prefix = prefix
         self._running = running
+        self._records = records
+
+    def holds(self, prefix: str) -> bool:
+        """Whether this is a walk through `prefix`, and no package was changed there since it started."""
+        return self._prefix == prefix and self._records == _records(prefix)
+
+    @cached_property
+    def signature(self) -> str:
+        """A digest of names, inodes, modes, sizes, times and link counts; of directories no sizes and times.
+
+        (bridge's own files change the times of conda-meta, which is no change for an audit.)
+        Needs less than `tree`. Raises `FaultError` (`prefix-unreadable`).
+        """
+        return hashlib.blake2b(b"".join(self._running.briefs), digest_size=32).hexdigest()
 
     @cached_property
     def tree(self) -> Tree:
@@ -110,10 +120,19 @@ def walking(prefix: str, jobs: int | None = None) -> Iterator[Walk]:
     :param jobs: processes that share it, which costs about 3 µs a path; `None`: one for each processor.
     Raises `FaultError` (`prefix-unreadable`) where a directory cannot be listed.
     """
-    started = time.time_ns()
+    started, records = time.time_ns(), _records(prefix)
     read = _Reader(prefix)
-    with spread(read, len(read), (jobs or processors()) if len(read) >= _MANY else 1, takes_part=True) as running:
-        yield Walk(running, started)
+    with spread(
+        read, len(read), (jobs or processors()) if len(read) >= _MANY else 1, takes_part=True, brief=_digest
+    ) as running:
+        yield Walk(prefix, running, started, records)
+
+
+def _records(prefix: str) -> Identity | None:
+    try:
+        return identity_of(f"{prefix}/{META}")
+    except (OSError, ValueError):
+        return None
 
 
 def read_tree(prefix: str, jobs: int | None = None) -> Tree:
@@ -140,7 +159,7 @@ class _Reader:
     def __len__(self) -> int:
         return len(self._tops) + len(self._roots)
 
-    def __call__(self, number: int) -> list[PackageRow]:
+    def __call__(self, number: int) -> Group:
         if number < len(self._tops):
             return [_read_directory(self._prefix, self._tops[number])[0]]
         pending, rows = [self._roots[number - len(self._tops)]], []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import field
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from bridge import __version__
 from bridge.audit.finding import INTERRUPTED, LEVELS, Level, Report
-from bridge.audit.look.tree import walking
+from bridge.audit.look.tree import Walk, walking
 from bridge.audit.report_cache import ReportCache
 from bridge.cli.session import Session
 from bridge.errors import UsageError, did_you_mean
@@ -265,9 +266,9 @@ def _unknown(path: Path, word: str, packages: set[str]) -> UsageError:
     )
 
 
-def judged(path: Path, session: Session, request: AuditRequest) -> Judged:
-    """Audit an environment, and apply what the request says of the report."""
-    report = audit(path, session, request)
+def judged(path: Path, session: Session, request: AuditRequest, walk: Walk | None = None) -> Judged:
+    """Audit an environment, and apply what the request says of the report; `walk` as of `audit`."""
+    report = audit(path, session, request, walk)
     if request.vulnerabilities is not None or request.licenses is not None:
         from bridge.cli.commands.package_findings import with_package_findings
 
@@ -280,14 +281,17 @@ def judged(path: Path, session: Session, request: AuditRequest) -> Judged:
     return judge(path, report, request)
 
 
-def audit(path: Path, session: Session, request: AuditRequest) -> Report:
-    """Audit an environment, or return the last report if nothing has changed since."""
+def audit(path: Path, session: Session, request: AuditRequest, ahead: Walk | None = None) -> Report:
+    """Audit an environment, or return the last report if nothing has changed since.
+
+    :param ahead: a walk that was started before, most likely through this environment.
+    """
     drift: tuple[Drift, ...] = ()
     if request.lock is not None:
         from bridge.cli.commands.comparing import drift as drift_from
 
         drift = drift_from(path, request.lock, session, environment=request.lock_environment)
-    with share(path, session.settings.lock_timeout), walking(os.path.abspath(path)) as walk:
+    with share(path, session.settings.lock_timeout), _continued(os.path.abspath(path), ahead) as walk:
         memory = ReportCache(session.settings.cache_dir / "audit", path, _circumstances(session, request.others), walk)
         if not (request.is_fresh or not request.is_kept or pending_in(path)):
             remembered = memory.recall()
@@ -319,6 +323,10 @@ def audit(path: Path, session: Session, request: AuditRequest) -> Report:
         if watched and request.is_kept and not any(each.id == INTERRUPTED for each in report.findings):
             memory.keep(report, watched)
         return report
+
+
+def _continued(prefix: str, ahead: Walk | None) -> AbstractContextManager[Walk]:
+    return nullcontext(ahead) if ahead is not None and ahead.holds(prefix) else walking(prefix)
 
 
 def pending_in(path: Path) -> bool:

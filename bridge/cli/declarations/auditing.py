@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from bridge.cli.beginning import begin
 from bridge.cli.declaring import argument, command, option
 from bridge.cli.failure import Exit
 from bridge.cli.options import lock, output, prefix, sources
-from bridge.errors import UsageError
+from bridge.errors import BridgeError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from bridge.audit.finding import Level, Report
+    from bridge.audit.look.tree import Walk
     from bridge.cli.run import Run
     from bridge.cli.session import Session
-    from bridge.errors import BridgeError
 
 _LIST = "?"  # `--checks` without a value
 
@@ -85,38 +87,53 @@ def audit(
 
     A KIND or theme of checks, a PACKAGE or a PATH restricts the audit, and --fix, to its findings.
     """
-    from bridge.cli.commands import auditing
+    with _walking_ahead(options, is_wanted=checks != _LIST) as walk:
+        from bridge.cli.commands import auditing
 
-    run = begin(options)
-    if checks == _LIST:
-        _list_checks(run)
-        return
-    _check(is_for_two=github and run.settings.json, has_no_lock=lock_environment is not None and against is None)
-    request = auditing.read_request(
-        words,
-        checks=checks,
-        accept=accept,
-        fail_on=fail_on,
-        vulnerabilities=vulnerabilities,
-        allow_licenses=allow_licenses,
-        deny_licenses=deny_licenses,
-        is_fresh=rehash,
-        is_online=online,
-        is_importing=is_importing,
-        lock=against,
-        lock_environment=lock_environment,
-    )
-    with run.session() as session:
-        judged = auditing.judged(run.prefix, session, request)
-        if fix:
-            _repair(run, session, judged.report, dry_run)
-            judged = judged if dry_run else auditing.judged(run.prefix, session, request)
-        report = judged.report
-        texts = _texts(report, request.fail_on, sarif=sarif, junit=junit, baseline=baseline)
-        written = auditing.write_audit(run.prefix, report, session, html=html, bills=bills, texts=texts)
-    run.render.warn(judged.warnings)
-    _show(run, report, is_filtered=bool(words), is_annotated=github)
-    _end(run, written, report.failure(request.fail_on))
+        run = begin(options)
+        if checks == _LIST:
+            _list_checks(run)
+            return
+        _check(is_for_two=github and run.settings.json, has_no_lock=lock_environment is not None and against is None)
+        request = auditing.read_request(
+            words,
+            checks=checks,
+            accept=accept,
+            fail_on=fail_on,
+            vulnerabilities=vulnerabilities,
+            allow_licenses=allow_licenses,
+            deny_licenses=deny_licenses,
+            is_fresh=rehash,
+            is_online=online,
+            is_importing=is_importing,
+            lock=against,
+            lock_environment=lock_environment,
+        )
+        with run.session() as session:
+            judged = auditing.judged(run.prefix, session, request, walk)
+            if fix:
+                _repair(run, session, judged.report, dry_run)
+                judged = judged if dry_run else auditing.judged(run.prefix, session, request)
+            report = judged.report
+            texts = _texts(report, request.fail_on, sarif=sarif, junit=junit, baseline=baseline)
+            written = auditing.write_audit(run.prefix, report, session, html=html, bills=bills, texts=texts)
+        run.render.warn(judged.warnings)
+        _show(run, report, is_filtered=bool(words), is_annotated=github)
+        _end(run, written, report.failure(request.fail_on))
+
+
+@contextmanager
+def _walking_ahead(options: Mapping[str, object], *, is_wanted: bool) -> Iterator[Walk | None]:
+    """Start to walk through what is most likely the environment, while the modules of the audit are imported."""
+    from bridge.audit.look.tree import walking
+
+    named = options.get("prefix") or (None if options.get("name") else os.environ.get("CONDA_PREFIX"))
+    with ExitStack() as stack:
+        walk = None
+        if is_wanted and isinstance(named, str):
+            with suppress(BridgeError):  # The audit reports it, if this is the environment.
+                walk = stack.enter_context(walking(os.path.abspath(named)))
+        yield walk
 
 
 def _check(*, is_for_two: bool, has_no_lock: bool) -> None:

@@ -13,7 +13,7 @@ from bridge import prefix
 from bridge.audit import run
 from bridge.audit.checks import CHECKS
 from bridge.audit.look.observe import observe
-from bridge.audit.look.tree import read_tree
+from bridge.audit.look.tree import read_tree, walking
 from bridge.audit.run import audit
 from bridge.fs import processes
 from tests.support.audit_cases import LINUX, NAMES
@@ -96,9 +96,11 @@ def test_records_read_by_copies_are_the_same(made: PrefixBuilder, copies: mock.M
 
 
 def test_a_tree_read_by_copies_is_the_same(made: PrefixBuilder, copies: mock.Mock) -> None:
-    alone, together = read_tree(str(made.root), 1), read_tree(str(made.root), 2)
-    assert copies.call_count == 1
-    assert (together.signature, together.newest) == (alone.signature, alone.newest)
+    with walking(str(made.root), 1) as one, walking(str(made.root), 2) as two:
+        assert copies.call_count == 1
+        assert one.signature == two.signature
+        alone, together = one.tree, two.tree
+    assert together.newest == alone.newest
     walked = [f"{folder.path}/{name}".lstrip("/") for folder in together.directories() for name in folder.names]
     assert walked == [path for path, _ in prefix.walk(made.root)]
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.fs.processes import crew, spread
+from bridge.fs.crew import crew
+from bridge.fs.processes import spread
 
 HERE = os.getpid()
 
@@ -63,6 +64,28 @@ with spread(task, 100, 2) as running:
     print(running.results() == list(range(100)))
 """
     assert alone(code) == b"True\n"
+
+
+def test_copies_tell_in_brief_first_and_one_that_dies_changes_nothing() -> None:
+    code = """
+import os, signal
+from bridge.fs.processes import spread
+HERE = os.getpid()
+def task(number):
+    return number, "x" * 10_000
+def brief(result):
+    if os.getpid() != HERE and brief.dies:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return result[0]
+for brief.dies in (False, True):
+    with spread(task, 100, 3, takes_part=True, brief=brief) as running:
+        print(running.briefs == list(range(100)), running.results() == list(map(task, range(100))))
+with spread(task, 100, 3, takes_part=True, brief=brief) as running:
+    print(running.results() == list(map(task, range(100))))
+with spread(task, 100, 3, brief=brief) as running:
+    running.briefs
+"""
+    assert alone(code).split() == [b"True"] * 5
 
 
 def test_an_error_is_raised_here() -> None:
@@ -168,7 +191,7 @@ def test_a_crew_works_while_its_tasks_are_added_and_what_it_fails_to_do_is_done_
     """MUST: no copy changes what is found: not one that dies, not one whose task fails there."""
     code = """
 import os, signal, time
-from bridge.fs.processes import crew
+from bridge.fs.crew import crew
 HERE = os.getpid()
 def task(data):
     if os.getpid() != HERE and data == b"die":
@@ -192,7 +215,7 @@ with crew(task, 3) as running:
 def test_an_error_of_a_crew_is_raised_here_and_no_copy_stays() -> None:
     code = """
 import os, time
-from bridge.fs.processes import crew
+from bridge.fs.crew import crew
 try:
     with crew(lambda data: time.sleep(60) if data else 1 / 0, 3) as running:
         running.add(b"x")
@@ -232,7 +255,8 @@ def test_a_crew_ends_with_its_parent() -> None:
     """MUST: whoever kills an audit is rid of all of it, also of copies that wait for tasks."""
     code = """
 import os, time
-from bridge.fs.processes import crew, spread
+from bridge.fs.crew import crew
+from bridge.fs.processes import spread
 with crew(len, 3) as running, spread(lambda _: time.sleep(0.1), 4, 2):
     running.add(b"x")
     time.sleep(0.1)
