@@ -19,7 +19,7 @@ BridgeError
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 
 from converters.errors import BridgeError, IntegrityError, UnsafeInputError
@@ -40,6 +40,7 @@ __all__ = [
     "UsageError",
     "did_you_mean",
     "escaped",
+    "few",
 ]
 
 
@@ -122,3 +123,9 @@ def escaped(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def few(texts: Sequence[str], most: int = 3) -> str:
+    """Return the first texts and the number of the others."""
+    shown = ", ".join(texts[:most])
+    return f"{shown} and {len(texts) - most} more" if len(texts) > most else shown

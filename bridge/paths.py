@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import unicodedata
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from typing import NewType
 
@@ -21,9 +22,11 @@ __all__ = [
     "OWN",
     "SITE_PACKAGES",
     "RelativePath",
+    "ancestors",
     "find_control",
     "inside",
     "leaves_tree",
+    "parent_directories",
     "path_below",
     "quoted",
 ]
@@ -134,3 +137,21 @@ def quoted(path: str | os.PathLike[str] | None) -> str:
     """Return a path as a word of a command line for a POSIX shell, as a hint shows it."""
     text = os.fspath(path) if path is not None else "DIR"
     return str(import_module("shlex").quote(text))
+
+
+def ancestors(path: str) -> Iterator[str]:
+    """Yield the parent directories of `path`, innermost first, without the root."""
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
+
+
+def parent_directories(paths: Iterable[str]) -> set[str]:
+    """Return all parent directories of the paths, without the root."""
+    parents: set[str] = set()
+    for path in paths:
+        directory = path.rpartition("/")[0]
+        while directory and directory not in parents:  # The parents of a known one are known too.
+            parents.add(directory)
+            directory = directory.rpartition("/")[0]
+    return parents

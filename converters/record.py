@@ -10,7 +10,7 @@ from typing import Literal
 from converters.deferred import dataclass, regex
 from converters.errors import UnsafeInputError
 
-__all__ = ["WHEEL_ATTESTATIONS", "Ecosystem", "Record", "conda_record"]
+__all__ = ["WHEEL_ATTESTATIONS", "Ecosystem", "Record", "conda_record", "milliseconds"]
 
 Ecosystem = Literal["conda", "wheel"]
 
@@ -124,7 +124,7 @@ def conda_record(data: Mapping[str, object], *, origin: str = "", subdir: str = 
         if isinstance(features, str)
         else _texts(data, "track_features"),
         purls=_texts(data, "purls"),
-        timestamp=_milliseconds(_number(data, "timestamp")),
+        timestamp=milliseconds(_number(data, "timestamp")),
         filename=str(data.get("fn") or ""),
         url=str(data.get("url") or ""),
         origin=str(data.get("channel") or origin).rstrip("/"),
@@ -169,7 +169,7 @@ def _number(data: Mapping[str, object], key: str) -> int | None:
     return value
 
 
-def _milliseconds(timestamp: int | None) -> int | None:
+def milliseconds(timestamp: int | None) -> int | None:
     """Return a timestamp in milliseconds. As conda's `TimestampField`, read values up to the year 9999 as seconds."""
     return timestamp * 1000 if timestamp is not None and 0 <= timestamp <= _LAST_SECOND else timestamp
 

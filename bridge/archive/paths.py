@@ -11,10 +11,10 @@ from collections.abc import Iterable
 
 from bridge.archive.limits import Limits
 from bridge.archive.refusal import refused, shown
-from bridge.paths import find_control, leaves_tree
+from bridge.paths import find_control, leaves_tree, parent_directories
 from converters.deferred import dataclass, regex
 
-__all__ = ["Caution", "cautions", "check_path", "check_tree", "fold_case", "parent_directories"]
+__all__ = ["Caution", "cautions", "check_path", "check_tree", "fold_case"]
 
 _DEVICES = frozenset(
     ["con", "prn", "aux", "nul", "conin$", "conout$", "clock$"]
@@ -63,9 +63,7 @@ def check_tree(files: Iterable[str], directories: Iterable[str], archive: str) -
     only in Unicode normalisation (W41).
     """
     names = set(files)
-    parents = parent_directories(names)
-    for directory in directories:
-        _add_with_parents(directory, parents)
+    parents = parent_directories((*names, *(f"{each}/" for each in directories)))
     for name in sorted(names & parents):
         raise refused("path-collision", archive, "the name is both a file's and a directory's", member=name)
     composed: dict[str, str] = {}
@@ -76,20 +74,6 @@ def check_tree(files: Iterable[str], directories: Iterable[str], archive: str) -
                 problem = "another member has the same name in another Unicode normalisation"
                 raise refused("path-collision", archive, problem, member=name)
     return parents
-
-
-def parent_directories(names: Iterable[str]) -> set[str]:
-    """All directories that contain one of `names`."""
-    parents: set[str] = set()
-    for name in names:
-        _add_with_parents(name.rpartition("/")[0], parents)
-    return parents
-
-
-def _add_with_parents(directory: str, parents: set[str]) -> None:
-    while directory and directory not in parents:
-        parents.add(directory)
-        directory = directory.rpartition("/")[0]
 
 
 def cautions(names: Iterable[str]) -> tuple[Caution, ...]:

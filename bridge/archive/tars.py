@@ -13,10 +13,10 @@ from typing import Literal
 
 from bridge.archive.bounded_stream import BoundedStream
 from bridge.archive.limits import Limits
-from bridge.archive.paths import Caution, check_path, check_tree, parent_directories
+from bridge.archive.paths import Caution, check_path, check_tree
 from bridge.archive.refusal import refused, shown, too_large
 from bridge.archive.tar_header import BLOCK, Header, parse_header, parse_pax
-from bridge.paths import find_control
+from bridge.paths import find_control, parent_directories
 from converters.deferred import dataclass, replace
 from converters.errors import UnsafeInputError
 

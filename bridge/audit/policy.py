@@ -9,7 +9,7 @@ from packaging.version import InvalidVersion, Version
 
 from bridge.audit.look.observation import Observation
 from bridge.model import EGGS, Distribution, PrefixState
-from bridge.paths import META
+from bridge.paths import META, parent_directories
 from bridge.prefix.claims import Claims, Owner, bytecode_source
 from converters.deferred import regex
 from converters.projects import canonicalize_name
@@ -69,10 +69,7 @@ def unowned(state: PrefixState, claims: Claims, observed: Observation) -> Mappin
             unclaimed.append(path)
         elif source not in observed:
             free.append(path)
-    parents: set[str] = set()
-    for path in (*claimed, *unclaimed) if free else ():
-        _add_parents(path, parents)
-    return _collapse(free, parents)
+    return _collapse(free, parent_directories((*claimed, *unclaimed)) if free else set())
 
 
 def _collapse(paths: Iterable[str], owned_directories: set[str]) -> Mapping[str, int]:
@@ -107,13 +104,6 @@ def _owned_directories(state: PrefixState, claims: Claims, observed: Observation
     yield from (path.removesuffix("/conda-meta") for path in inside)
     if "pkgs/urls.txt" in observed:
         yield "pkgs"
-
-
-def _add_parents(path: str, parents: set[str]) -> None:
-    directory = path.rpartition("/")[0]
-    while directory and directory not in parents:
-        parents.add(directory)
-        directory = directory.rpartition("/")[0]
 
 
 def is_kept_aside(path: str) -> bool:

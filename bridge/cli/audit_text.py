@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from bridge.audit.finding import LEVELS, Finding, Report, grouped, is_fixable
-from bridge.cli.texts import few, safe
+from bridge.cli.texts import safe
+from bridge.errors import few
 from bridge.secrets import masked
 
 if TYPE_CHECKING:

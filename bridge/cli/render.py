@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, TextIO
 from bridge.cli.progress import Phases, ProgressDisplay
 from bridge.cli.streams import is_unicode
 from bridge.cli.tables import fit
-from bridge.cli.texts import aligned, coloured, counted, few, has_markup, printable, safe, short, size
-from bridge.errors import BridgeError
+from bridge.cli.texts import aligned, coloured, counted, has_markup, printable, safe, short, size
+from bridge.errors import BridgeError, few
 from bridge.secrets import masked
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from bridge.cli.tables import width_of
 from bridge.errors import escaped
 from bridge.secrets import masked
 
-__all__ = ["aligned", "coloured", "counted", "few", "has_markup", "printable", "safe", "short", "size"]
+__all__ = ["aligned", "coloured", "counted", "has_markup", "printable", "safe", "short", "size"]
 
 
 _SOURCES = {"conda": "green", "wheel": "blue", "unmanaged": "yellow", "source": "blue"}
@@ -21,12 +21,6 @@ def short(origin: str) -> str:
     url = masked(origin).rstrip("/")
     last = url.rsplit("/", 1)[-1]
     return urlsplit(url).netloc or url if last == "simple" else last
-
-
-def few(items: Sequence[str], most: int = 3) -> str:
-    """The first `most` items and the number of the others."""
-    shown = ", ".join(items[:most])
-    return f"{shown} and {len(items) - most} more" if len(items) > most else shown
 
 
 def counted(count: int, noun: str) -> str:

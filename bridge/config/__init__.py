@@ -22,6 +22,7 @@ from bridge.config.condarc import CondaConfiguration, read_condarc
 from bridge.config.cooldown import Cooldown, load_cooldown
 from bridge.config.environments import locate
 from bridge.config.indexes import IndexStrategy, default_index, load_indexes
+from bridge.config.keys import KEY_OF_OPTION, OF_ONE_RUN
 from bridge.config.layers import Layer, layers
 from bridge.config.locations import public_locations
 from bridge.config.lookup import Lookup
@@ -139,25 +140,8 @@ class Settings:
         return bool(self.index_urls or self.find_links or self.project_indexes)
 
 
-# The options of `load`, by parameter name. The second group is set only by BRIDGE_* or pip's configuration.
-# fmt: off
-OPTIONS = frozenset(
-    {
-        "prefix", "name", "channel", "override_channels", "channel_priority", "index_url", "extra_index_url", "index",
-        "index_strategy", "find_links", "no_index", "name_map", "platform", "virtual_package",
-        "from",
-        "prefer", "only", "exclude_newer", "policy", "offline", "no_build", "pre", "patience", "adopt", "set_aside",
-        "allow_clobber", "compile", "build_network",
-        "allow_link_scripts", "allow_external_symlinks", "refuse_startup_code", "override_frozen",
-        "lock_timeout", "durability", "link_mode", "yes", "json",
-        "quiet", "verbose", "no_progress", "color",
-
-        "cache_dir", "ca_bundle", "client_cert", "proxy", "trusted_host", "timeout", "retries",
-        "keyring_provider",
-        "build_timeout", "build_confinement", "build_env",
-    }
-)
-# fmt: on
+OPTIONS = OF_ONE_RUN.union(KEY_OF_OPTION)
+"""The options of `load`, by parameter name."""
 
 
 def load(

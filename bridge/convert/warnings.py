@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from bridge.errors import few
 from converters.notes import SUMMARIES, Note
 
 __all__ = ["warnings_of"]
@@ -25,14 +26,9 @@ def warnings_of(notes: Mapping[str, Iterable[Note]]) -> Iterator[str]:
         if len(wheels) == 1 and len(first) == 1:
             yield f"{wheel}: {first[0].text}"
         elif wheels:
-            yield f"{summary}: {_listed([_shown(name, each) for name, each in wheels.items()], _MOST_SHOWN)}"
+            yield f"{summary}: {few([_shown(name, each) for name, each in wheels.items()], _MOST_SHOWN)}"
 
 
 def _shown(wheel: str, notes: Sequence[Note]) -> str:
     details = list(dict.fromkeys(note.detail for note in notes if note.detail))
-    return f"{wheel} ({_listed(details, _MOST_DETAILS)})" if details else wheel
-
-
-def _listed(names: Sequence[str], most: int) -> str:
-    more = f" and {len(names) - most} more" if names[most:] else ""
-    return ", ".join(names[:most]) + more
+    return f"{wheel} ({few(details, _MOST_DETAILS)})" if details else wheel

@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable
 
+from bridge.paths import ancestors
+
 __all__ = ["FoldedPaths", "compose", "fold"]
 
 
@@ -29,12 +31,9 @@ class FoldedPaths:
         candidates = [self._files.get(self._fold(path))]
         if not is_directory:
             candidates.append(self._directories.get(self._fold(path)))
-        directory = path.rpartition("/")[0]
-        while directory:
-            candidates.append(self._files.get(self._fold(directory)))
-            if candidates[-1] == directory:
-                candidates[-1] = None
-            directory = directory.rpartition("/")[0]
+        for directory in ancestors(path):
+            other = self._files.get(self._fold(directory))
+            candidates.append(other if other != directory else None)
         return next((other for other in candidates if other is not None and other != path), None)
 
 

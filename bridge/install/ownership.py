@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from bridge.errors import OwnershipError
 from bridge.install.folded_paths import FoldedPaths, compose, fold
 from bridge.model import Distribution, Entry, Fingerprint, Plan, PrefixState
-from bridge.paths import META, quoted
+from bridge.paths import META, ancestors, quoted
 from bridge.prefix.claims import Claim, Owner, bytecode_source, claims_of, incoming, label, leaving, owned_entries
 from converters.deferred import dataclass, regex
 from converters.projects import canonicalize_name
@@ -228,13 +228,9 @@ class _Case:
         """Whether a link that leaves lies on the way: what it leads to lies at other paths, and stays there."""
         if not self.leaving_links:
             return False
-        folder = path.rpartition("/")[0]
-        while folder:
-            if folder in self.leaving_links:
-                present = self.exists(folder)
-                return present is not None and present.kind == "symlink"
-            folder = folder.rpartition("/")[0]
-        return False
+        link = next((folder for folder in ancestors(path) if folder in self.leaving_links), None)
+        present = self.exists(link) if link is not None else None
+        return present is not None and present.kind == "symlink"
 
     def _is_own_bytecode(self, path: str) -> bool:
         """A cache whose module is being replaced, or is brought along, holds nothing of its own."""

@@ -35,7 +35,10 @@ from converters.target import Python, Target
 __all__ = [
     "diff",
     "is_installed",
+    "is_moved",
+    "is_of_python",
     "is_same",
+    "is_same_source",
     "matching",
     "orphaned",
     "removal",
@@ -58,7 +61,7 @@ def diff(state: PrefixState, resolution: Resolution, prefix: Path, *, again: Col
     :param again: meta paths of packages to reinstall, for they differ from their records.
     """
     python = resolution.target.python
-    moved = state.python is not None and python is not None and _layout(state.python) != _layout(python)
+    moved = is_moved(state.python, python)
     left = {installed.meta_path: installed for installed in state.installed}
     operations: list[Operation] = []
     keep: list[Installed] = []
@@ -71,7 +74,7 @@ def diff(state: PrefixState, resolution: Resolution, prefix: Path, *, again: Col
         if not is_same(old.record, package.record):
             operations.append(Change(old=old, new=package))
         elif (
-            (moved and _is_of_python(package.record))
+            (moved and is_of_python(package.record))
             or (package.requested and not old.requested)
             or old.meta_path in again
         ):
@@ -349,19 +352,20 @@ def is_same(old: Record, new: Record) -> bool:
     if (old.ecosystem, old.name, old.version) != (new.ecosystem, new.name, new.version):
         return False
     if old.revision is not None or new.revision is not None:
-        return old.revision == new.revision and _is_same_source(old.url, new.url)
+        return old.revision == new.revision and is_same_source(old.url, new.url)
     if old.sha256 is not None and new.sha256 is not None:
         return old.sha256 == new.sha256
     return old.build == new.build
 
 
-def _is_same_source(old: str, new: str) -> bool:
+def is_same_source(old: str, new: str) -> bool:
     """Whether two URLs lead to the same source code, whatever they call its commit."""
     places = [source.place if (source := source_of(url)) is not None else None for url in (old, new)]
     return places[0] == places[1]
 
 
-def _is_of_python(record: Record) -> bool:
+def is_of_python(record: Record) -> bool:
+    """Whether a package lies in site-packages of any python."""
     return record.ecosystem == "wheel" or record.noarch == "python"
 
 
@@ -369,8 +373,11 @@ def _is_python(record: Record) -> bool:
     return record.ecosystem == "conda" and record.name == "python"
 
 
-def _layout(python: Python) -> tuple[tuple[int, int], bool]:
-    return python.minor, python.free_threaded
+def is_moved(before: Python | None, after: Python | None) -> bool:
+    """Whether a python takes another minor version or another threading, and with these another site-packages."""
+    if before is None or after is None:
+        return False
+    return (before.minor, before.free_threaded) != (after.minor, after.free_threaded)
 
 
 def _operation_name(operation: Operation) -> str:

@@ -23,14 +23,13 @@ from converters.errors import UnsafeInputError
 from converters.names import projects_of_purls
 from converters.projects import canonicalize_name
 from converters.purls import origin_of_wheel
-from converters.record import Record, conda_record
+from converters.record import Record, conda_record, milliseconds
 
 __all__ = ["MisnamedError", "parse", "record_of", "requested_of"]
 
 _KINDS: Mapping[str, PathKind] = {"softlink": "symlink", "directory": "directory"}
 _LISTS = ("depends", "constrains", "files", "paths_data")
 _HEX = regex(r"[0-9a-f]{64}\Z")
-_LAST_SECOND = 253402300799  # 9999-12-31: larger timestamps count milliseconds (conda's rule)
 
 
 class MisnamedError(ValueError):
@@ -89,7 +88,7 @@ def record_of(document: Mapping[str, object]) -> Record:
         record,
         url=public(record.url),
         pypi_names=projects_of_purls(record.purls),
-        timestamp=_milliseconds(record.timestamp),
+        timestamp=milliseconds(record.timestamp),
         sha256=record.sha256 if record.sha256 and _HEX.match(record.sha256) else None,
         python_site_packages_path=None if site is None else _place(site),
     )
@@ -204,7 +203,3 @@ def _texts(document: Mapping[str, object], key: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise ValueError(f"{key} is not a list of texts")
     return tuple(value)
-
-
-def _milliseconds(timestamp: int | None) -> int | None:
-    return timestamp * 1000 if timestamp and timestamp <= _LAST_SECOND else timestamp

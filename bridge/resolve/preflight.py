@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from packaging.markers import Marker
 
 from bridge.config.cooldown import Cooldown
-from bridge.errors import NoSolutionError, UnsafeInputError, UsageError
+from bridge.errors import NoSolutionError, UnsafeInputError, UsageError, few
 from bridge.model import IndexFile, Resolution
 from bridge.requirements.algebra import CondaSpec, Requirement, marker_holds, parse
 from bridge.requirements.files.local import unindexed_package
@@ -154,8 +154,7 @@ def undated_warning(resolution: Resolution, cooldown: Cooldown, installed: Itera
     )
     if not undated:
         return None
-    shown = ", ".join(undated[:5]) + (f" and {len(undated) - 5} more" if len(undated) > 5 else "")
-    return f"--exclude-newer cannot judge packages whose channel gives no time: {shown}"
+    return f"--exclude-newer cannot judge packages whose channel gives no time: {few(undated, 5)}"
 
 
 def check_solution(

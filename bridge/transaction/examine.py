@@ -10,11 +10,11 @@ from dataclasses import field
 from bridge.errors import FaultError, IntegrityError, OwnershipError
 from bridge.fs import Tree, is_kept_open, system
 from bridge.model import Fingerprint, PathChange
-from bridge.paths import META, OWN
+from bridge.paths import META, OWN, ancestors, parent_directories
 from bridge.transaction.journal import Identity, Step, Swap
 from converters.deferred import dataclass, replace
 
-__all__ = ["ancestors", "changed", "changed_directories", "examine", "is_leaf", "parent_directories"]
+__all__ = ["changed", "changed_directories", "examine", "is_leaf"]
 
 
 _RESERVED = frozenset({META, OWN, f"{OWN}/txn"})
@@ -24,24 +24,6 @@ _BELOW_RESERVED = (f"{OWN}/txn/", f"{OWN}/lock")
 def is_leaf(fingerprint: Fingerprint | None) -> bool:
     """Whether it is a file or a symlink, which a rename replaces."""
     return fingerprint is not None and fingerprint.kind != "directory"
-
-
-def ancestors(path: str) -> Iterator[str]:
-    """Yield the parent directories of `path`, innermost first, without the root."""
-    while "/" in path:
-        path = path.rpartition("/")[0]
-        yield path
-
-
-def parent_directories(paths: Iterable[str]) -> set[str]:
-    """Return all parent directories of the paths, without the root."""
-    parents: set[str] = set()
-    for path in paths:
-        directory = path.rpartition("/")[0]
-        while directory and directory not in parents:  # The parents of a known one are known too.
-            parents.add(directory)
-            directory = directory.rpartition("/")[0]
-    return parents
 
 
 def changed_directories(swap: Swap) -> set[str]:

@@ -14,8 +14,8 @@ from collections.abc import Set as AbstractSet
 from bridge.errors import FaultError
 from bridge.faults import failpoint
 from bridge.fs import Tree, WritableTree, is_kept_open
-from bridge.paths import META
-from bridge.transaction.examine import ancestors, changed, is_leaf, parent_directories
+from bridge.paths import META, ancestors, parent_directories
+from bridge.transaction.examine import changed, is_leaf
 from bridge.transaction.journal import Step, Swap
 
 __all__ = ["backup", "perform"]

@@ -10,6 +10,7 @@ from bridge.audit.finding import Finding, Level
 from bridge.audit.look.inspection import Script
 from bridge.audit.policy import is_kept_aside
 from bridge.audit.view import View
+from bridge.paths import ancestors
 from converters.deferred import regex
 
 _PYTHON = regex(r"(?:python|pypy)[\d.]*t?w?\Z")
@@ -46,7 +47,7 @@ def _shebang_problem(view: View, script: Script) -> str | None:
         if observed is not None and not observed.is_dangling and interpreters.get(interpreter, "exists") != "":
             return None
         # It may be below a linked directory, which was not walked.
-        is_hidden = observed is None and any(view.is_linked(parent) for parent in _parents(interpreter))
+        is_hidden = observed is None and any(view.is_linked(parent) for parent in ancestors(interpreter))
         return None if is_hidden else f"its interpreter {view.state.prefix / interpreter} does not exist"
     if not interpreter.startswith("/"):
         return f"its first line has the interpreter {interpreter!r}, not a path: it was not written for a prefix"
@@ -56,12 +57,6 @@ def _shebang_problem(view: View, script: Script) -> str | None:
     if is_python and view.is_environment and interpreter not in interpreters.values():
         return f"its interpreter {interpreter} is the python of another environment"
     return None
-
-
-def _parents(path: str) -> Iterator[str]:
-    while "/" in path:
-        path = path.rpartition("/")[0]
-        yield path
 
 
 def not_executable(view: View) -> Iterator[Finding]:

@@ -12,8 +12,7 @@ from bridge import fs, prefix
 from bridge.cli.commands.preconditions import check_changeable
 from bridge.cli.policies import ruled_plan
 from bridge.cli.session import Session
-from bridge.cli.texts import few
-from bridge.errors import UsageError
+from bridge.errors import UsageError, few
 from bridge.faults import faults
 from bridge.install.applied import AppliedPlan
 from bridge.install.apply import change_prefix

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.errors import BridgeError, NetworkError, UnsafeInputError, UsageError
+from bridge.errors import BridgeError, NetworkError, UnsafeInputError, UsageError, few
 from bridge.fetch.urls import local_path
 from bridge.install.checking import file_of
 from bridge.install.fetching import fetch_archive
@@ -140,10 +140,9 @@ def _elsewhere(record: Record, sources: Sources) -> Record | None:
 
 def _not_available(missing: list[tuple[Record, BridgeError]]) -> NetworkError:
     names = [f"{record.name} {record.version}" for record, _ in missing]
-    shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
     return NetworkError(
         "not-available",
-        f"{'a package' if len(names) == 1 else f'{len(names)} packages'} can no longer be had: {shown}",
+        f"{'a package' if len(names) == 1 else f'{len(names)} packages'} can no longer be had: {few(names, _SHOWN)}",
         context=[f"{each.filename or each.identity}: {masked(error.message)}" for each, error in missing[:_SHOWN]],
         hint="give a folder that has them with --from DIR, or a channel or an index with -c or --find-links",
         objects={"packages": names},

@@ -148,26 +148,19 @@ def plan_exact(
     """
     whole = state if keeps else plans.with_unmanaged(state)
     there = {(each.record.ecosystem, each.record.name): each for each in state.installed}
-    wanted = tuple(
-        _as_installed(each, there.get((each.record.ecosystem, each.record.name)), has_requests=has_requests)
-        for each in packages
-    )
+    pairs = [(each, there.get((each.record.ecosystem, each.record.name))) for each in packages]
+    wanted = tuple(_as_installed(each, old, has_requests=has_requests) for each, old in pairs)
     again = {each.meta_path for each in displaced(state)}
     if has_requests:
-        again |= {
-            old.meta_path
-            for each in wanted
-            if (old := there.get((each.record.ecosystem, each.record.name))) is not None
-            and {*old.requested} != {*each.requested}
-        }
+        again |= {old.meta_path for new, old in pairs if old is not None and {*old.requested} != {*new.requested}}
     planned = plans.diff(whole, Resolution(target=target, packages=wanted), prefix, again=again)
     staying = [
         step.old
         for step in planned.operations
         if isinstance(step, Remove) and (keeps or (keeps_conda and step.old.record.ecosystem == "conda"))
     ]
-    moved = _is_moved(state.python, target.python)
-    if moved and (left := [each for each in staying if _is_of_python(each.record)]):
+    left = [each for each in staying if plans.is_of_python(each.record)]
+    if left and plans.is_moved(state.python, target.python):
         raise UsageError(
             "kept-of-python",
             f"python changes, and packages to keep are made for the current one: {left[0].record.name}",
@@ -189,13 +182,3 @@ def _as_installed(wanted: Resolved, old: Installed | None, *, has_requests: bool
         return replace(wanted, requested=requested)
     unstated = wanted.unstated if old.record.ecosystem == "wheel" else frozenset()
     return replace(wanted, record=old.record, requested=requested, unstated=unstated)
-
-
-def _is_moved(before: Python | None, after: Python | None) -> bool:
-    if before is None or after is None:
-        return False
-    return (before.minor, before.free_threaded) != (after.minor, after.free_threaded)
-
-
-def _is_of_python(record: Record) -> bool:
-    return record.ecosystem == "wheel" or record.noarch == "python"

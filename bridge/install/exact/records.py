@@ -10,6 +10,7 @@ from packaging.version import InvalidVersion, Version
 
 from bridge.errors import IntegrityError, UnsafeInputError, UsageError
 from bridge.install.exact.planning import OF_WHEEL
+from bridge.install.plan import is_same_source
 from bridge.model import Installed, Resolved
 from bridge.prefix.attested import ADVERTISED
 from bridge.requirements.locked import Locked, LockedConda, LockedSource, LockedWheel
@@ -193,10 +194,9 @@ def _check_source(locked: LockedSource, what: str, stated: str | None, actual: s
 
 
 def _is_same_source(record: Record, url: str, revision: str | None) -> bool:
-    places = [source.place if (source := source_of(each)) is not None else None for each in (record.url, url)]
     source = source_of(url)
     locked = revision or (source.reference if source is not None and source.kind == "git" else None)
-    return locked is not None and record.revision == locked and places[0] == places[1]
+    return locked is not None and record.revision == locked and is_same_source(record.url, url)
 
 
 def _metadata(locked: LockedWheel | LockedSource, version: str) -> CoreMetadata:

@@ -16,10 +16,9 @@ from bridge.install.manifest import GENERATED, site_packages_after
 from bridge.install.ownership import Judgement
 from bridge.install.staging.cache_links import content_fingerprint
 from bridge.model import Entry, Fingerprint, PathChange, Plan, PrefixState
-from bridge.paths import META
+from bridge.paths import META, ancestors
 from bridge.prefix.claims import bytecode_source, claims_of, is_bytecode, leaving, owned_entries, superseded
 from bridge.prefix.entries import paths_of
-from bridge.transaction.examine import ancestors
 from converters.deferred import dataclass
 
 __all__ = ["KeptAside", "Replacement", "replace_paths"]

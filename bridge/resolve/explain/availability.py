@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from packaging.version import Version
 
+from bridge.errors import few
 from bridge.model import IndexFile
 from bridge.requirements.algebra import Requirement, pep440_version
 from bridge.resolve.candidates.packages import POLICY, CondaName, Project
@@ -25,7 +26,7 @@ from bridge.resolve.encode.facts import (
 )
 from bridge.resolve.encode.space import Space
 from bridge.resolve.encode.variables import DemandId, VariableId
-from bridge.resolve.explain.ranges import few, listed, version_range
+from bridge.resolve.explain.ranges import listed, version_range
 from bridge.resolve.explain.sentences import Sentences, virtual_name
 from converters.deferred import dataclass
 from converters.record import Record

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from bridge.requirements.algebra import pep440_version
 from bridge.requirements.matchspec import conda_version
 
-__all__ = ["Build", "candidates", "few", "listed", "version_range"]
+__all__ = ["Build", "candidates", "listed", "version_range"]
 
 _MANY = 3  # versions or builds that are all named
 _MANY_RANGES = 4
@@ -24,12 +24,6 @@ class Build(NamedTuple):
 def listed(parts: Sequence[str]) -> str:
     """Join as `a`, `a and b`, `a, b and c`; empty for none."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""
-
-
-def few(texts: Sequence[str], most: int) -> str:
-    """Join the first texts, and say how many more there are."""
-    left = len(texts) - most
-    return ", ".join(texts[:most]) + (f" and {left} more" if left > 0 else "")
 
 
 def version_range(name: str, versions: Iterable[str], every: Iterable[str]) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from bridge.errors import few
 from bridge.model import IndexFile
 from bridge.resolve.encode import facts
 from bridge.resolve.encode.facts import Fact
 from bridge.resolve.encode.space import Space
 from bridge.resolve.encode.variables import VariableId
-from bridge.resolve.explain.ranges import Build, candidates, few, listed
+from bridge.resolve.explain.ranges import Build, candidates, listed
 from bridge.resolve.masks import ABSENT
 from bridge.resolve.store import Clause
 from converters.wheel import parse_wheel_name

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from bridge.errors import few
 from bridge.resolve.encode.encoder import Encoder
 from bridge.resolve.encode.facts import Constrains, Depends
 from bridge.resolve.encode.space import Space
 from bridge.resolve.encode.variables import VariableId
 from bridge.resolve.explain.derivation import _alternatives
-from bridge.resolve.explain.ranges import few
 from bridge.resolve.explain.sentences import Sentences, virtual_name
 from bridge.resolve.masks import ABSENT
 from bridge.resolve.store import Clause

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
+from datetime import datetime, timezone
 from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
@@ -24,6 +25,7 @@ __all__ = [
     "git_parts",
     "git_url",
     "is_sdist",
+    "milliseconds",
     "name_of_file",
     "path_url",
     "place_url",
@@ -125,3 +127,11 @@ def is_sdist(filename: str) -> bool:
     except InvalidSdistFilename:
         return False
     return True
+
+
+def milliseconds(moment: datetime | None) -> int | None:
+    """Return a time since the epoch; one without an offset is UTC (PEP 751)."""
+    if moment is None:
+        return None
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
+    return int(aware.timestamp() * 1000)

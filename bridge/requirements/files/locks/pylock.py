@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -17,7 +16,15 @@ from bridge.errors import UnsafeInputError
 from bridge.fetch.urls import file_name
 from bridge.requirements.files.constructs import Section, describes, honoured
 from bridge.requirements.files.fields import Field
-from bridge.requirements.files.locks.direct import COMMIT, check_wheel, git_url, path_url, place_url, with_fragment
+from bridge.requirements.files.locks.direct import (
+    COMMIT,
+    check_wheel,
+    git_url,
+    milliseconds,
+    path_url,
+    place_url,
+    with_fragment,
+)
 from bridge.requirements.files.locks.errors import invalid
 from bridge.requirements.files.locks.lazily import Lazily
 from bridge.requirements.files.values import Chosen, wrong
@@ -165,7 +172,7 @@ class _Reading:
             index="" if is_direct else self.package.index or "",
             is_direct=is_direct,
             requires_python=self._requires_python,
-            upload_time=_milliseconds(file.upload_time),
+            upload_time=milliseconds(file.upload_time),
             marker=marker,
         )
 
@@ -200,7 +207,7 @@ class _Reading:
             size=file.size,
             index=(self.package.index or "") if kind == "sdist" else "",
             requires_python=self._requires_python,
-            upload_time=_milliseconds(file.upload_time),
+            upload_time=milliseconds(file.upload_time),
             marker=marker,
         )
 
@@ -252,14 +259,6 @@ def _name(source: PackageWheel | PackageSdist | PackageArchive) -> str:
     if isinstance(source, PackageArchive):
         return Path(source.path).name if source.path else file_name(source.url or "")
     return source.filename
-
-
-def _milliseconds(moment: datetime | None) -> int | None:
-    """Since the epoch; a time without an offset is UTC (PEP 751)."""
-    if moment is None:
-        return None
-    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
-    return int(aware.timestamp() * 1000)
 
 
 def _settled(marker: str, chosen: Mapping[str, frozenset[str]]) -> str:

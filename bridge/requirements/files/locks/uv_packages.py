@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 
 from bridge.errors import UnsafeInputError
@@ -14,6 +14,7 @@ from bridge.requirements.files.locks.direct import (
     check_wheel,
     git_parts,
     git_url,
+    milliseconds,
     name_of_file,
     path_url,
     place_url,
@@ -166,10 +167,6 @@ def _size(entry: Mapping[str, object]) -> int | None:
 def _milliseconds(value: object) -> int | None:
     """Return a time of uv's, a text or a TOML date-time, since the epoch."""
     try:
-        moment = datetime.fromisoformat(str(value).replace("Z", "+00:00")) if value is not None else None
+        return milliseconds(datetime.fromisoformat(str(value).replace("Z", "+00:00")) if value is not None else None)
     except ValueError:
         return None
-    if moment is None:
-        return None
-    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
-    return int(aware.timestamp() * 1000)
