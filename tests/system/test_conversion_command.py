@@ -184,9 +184,9 @@ def test_a_wheel_becomes_a_package_for_each_python_that_needs_another(convert: B
     repodata = json.loads((tmp_path / "out/noarch/repodata.json").read_text())["packages.conda"]
     assert len(ran.document["packages"]) == 3
     assert sorted(tuple(record["depends"]) for record in repodata.values()) == [
-        ("python >=3.11,<3.14dev0", "backports-zstd", "rich"),
+        ("python >=3.11,<3.14dev0", "backports.zstd", "rich"),
         ("python >=3.14", "rich"),
-        ("python >=3.9,<3.11dev0", "tomli", "backports-zstd", "rich"),
+        ("python >=3.9,<3.11dev0", "tomli", "backports.zstd", "rich"),
     ]
 
 
