@@ -131,8 +131,8 @@ class _Case:
             fingerprints = [entry.fingerprint for _, entry in brought]
             if _is_same(fingerprints) or _is_cache(path, fingerprints):
                 continue
-            kept = [each for each in brought if not self._may_yield(each[0].name, path)]
-            if not kept and (path in self.standing or self._may_yield("*", path)):  # to what is there, or to any
+            kept = [each for each in brought if not self._may_yield(each[0], path)]
+            if not kept and (path in self.standing or self._may_yield(None, path)):  # to what is there, or to any
                 kept = brought[:1]
             if len(kept) == 1:
                 for record, _ in brought:
@@ -146,16 +146,15 @@ class _Case:
             text = f"{path}: {first.label} and {second.label} both bring it, with different contents"
             self._refuse("owned-path" if first.name == "python" else "clobber", path, second, first.label, text)
 
-    def _may_yield(self, package: str, path: str) -> bool:
-        """Whether a package yields at a path; `*`: whether `*:PATH` says so of all that bring it."""
-        for pattern in self.allow_clobber if not path.startswith(f"{META}/") else ():
-            name, _, paths = pattern.partition(":")
-            is_path = fnmatchcase(path, paths) if paths else package != "*"
-            if is_path and fnmatchcase(package, name):
-                return True
-        return False
-
-    # --- against what stands in the prefix ----------------------------------------------------------------------------
+    def _may_yield(self, record: Record | None, path: str) -> bool:
+        """Whether a package yields at a path; `None`: whether `*:PATH` says so of all that bring it."""
+        names = ("*",) if record is None else (record.name, *record.pypi_names[:1])
+        patterns = [pattern.partition(":") for pattern in self.allow_clobber if not path.startswith(f"{META}/")]
+        return any(
+            (fnmatchcase(path, paths) if paths else record is not None)
+            and any(fnmatchcase(each, who) for each in names)
+            for who, _, paths in patterns
+        )
 
     def judge_prefix(self) -> None:
         """Each path of the plan, against what stands at it."""
@@ -203,7 +202,7 @@ class _Case:
                 self._refuse("owned-path", path, record, owner.label, text)
         elif _may_share(entry, present, standing) or _is_cache(path, [entry.fingerprint]):
             self.shared.add(path)
-        elif self._may_yield(record.name, path):
+        elif self._may_yield(record, path):
             self.yielded.setdefault(record.identity, set()).add(path)
             del self.wanted[path]
         else:

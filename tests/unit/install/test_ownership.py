@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -355,6 +356,15 @@ def test_a_clobber_needs_exactly_one_that_stays(environment: Environment, patter
     a, b = package("a"), package("b")
     new = {a: [file("share/x", b"1")], b: [file("share/x", b"2")]}
     assert refusal(lambda: environment.judge(new, allow_clobber=patterns))[0] == "clobber"
+
+
+def test_a_wheel_yields_by_the_name_of_its_project(environment: Environment) -> None:
+    """`pypi-jq` is the native name of the project jq, for conda's jq is something else."""
+    install_record(environment.root, "a", "1.0", files={"bin/jq": b"old"})
+    jq = replace(package("pypi-jq"), pypi_names=("jq",))
+    for pattern in ("jq", "pypi-jq"):
+        found = environment.judge({jq: [file("bin/jq")]}, allow_clobber=[pattern])
+        assert found.yielded == {jq.identity: frozenset({"bin/jq"})}
 
 
 def test_one_of_all_that_bring_a_path_keeps_it(environment: Environment) -> None:
