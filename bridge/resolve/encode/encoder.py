@@ -85,7 +85,7 @@ class Encoder:
             self.space.warnings[f"Requires-Python {text!r} cannot be read and is ignored"] = None
             return []
         python = self.read_candidates(self.space.python)
-        return [self.space.imply((), python, facts.Requested(f"python {text}", target=python), fits)]
+        return [self.space.imply((), python, facts.RequestedPython(f"python {text}", target=python), fits)]
 
     def _require_python(self, fact: Fact) -> DemandId:
         python = self.read_candidates(self.space.python)

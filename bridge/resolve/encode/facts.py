@@ -38,6 +38,10 @@ class RequestedEarlier(Requested):
     """A requirement of an earlier command, which stands. In SAT terms: (t in T)."""
 
 
+class RequestedPython(Requested):
+    """The Requires-Python of the files that state the request. In SAT terms: (python in T)."""
+
+
 class KeptInstalled(Fact):
     """An installed package must stay, in some version. In SAT terms: (t in T)."""
 

@@ -132,22 +132,20 @@ class Availability:
     ) -> Iterable[str]:
         wheels = self._space.meanings[variable].wheels
         if conda.records:
-            versions = [record.version for record in conda.records]
-            fitting = [
-                record for record in conda.records if requirement is not None and requirement.accepts(record.version)
-            ]
-            if fitting:  # the builds decide
-                yield _builds(fitting)
-            else:
-                yield f"conda has {version_range(conda.name, versions, versions)}"
+            yield _records(conda, requirement)
         else:
             yield f"no channel has a package named {conda.name} for {self._space.catalog.target.subdir}"
         if conda.wheel_project is not None and canonical(conda.name) != conda.wheel_project:
             yield f"{conda.name} is conda's name of the project {conda.wheel_project}"
         if wheels is not None:
             yield from self._files_behind(wheels, requirement)
-        elif conda.records and variable in self._space.requested and variable != self._space.python:
+        elif conda.records and self._may_be_project(variable, requirement):
             yield f"nothing links {conda.name} to a PyPI project, so the index is not searched"
+
+    def _may_be_project(self, variable: VariableId, requirement: Requirement | None) -> bool:
+        """Return whether a person could mean a project of the index by this name."""
+        is_bound = requirement is not None and requirement.bound == "conda"
+        return variable in self._space.requested and variable != self._space.python and not is_bound
 
     def _available_files(
         self, variable: VariableId, project: Project, requirement: Requirement | None
@@ -232,12 +230,25 @@ class Availability:
         return f"the files of {what} ({names}) have no readable {reason}"
 
 
+def _records(conda: CondaName, requirement: Requirement | None) -> str:
+    """Return what channels have of a name, or the channel of a clause: versions, or builds where they decide."""
+    spec, who, records = requirement.conda if requirement is not None else None, "conda", conda.records
+    if spec is not None and spec.channel is not None:
+        who = f"the channel {spec.channel}"
+        records = tuple(each for each in records if spec.accepts_channel(each.origin))
+    if not records:
+        return f"{who} has no package named {conda.name}"
+    versions = [each.version for each in records]
+    fitting = [each for each in records if requirement is not None and requirement.accepts(each.version)]
+    return f"{who} has {_builds(fitting) if fitting else version_range(conda.name, versions, versions)}"
+
+
 def _builds(records: Sequence[Record]) -> str:
     """Name the builds of records whose versions meet a requirement that their builds do not meet."""
     builds = list(dict.fromkeys(f"{record.version} {record.build}" for record in records))
     left = len(builds) - _MANY_BUILDS
     more = f" and {left} more builds of these versions" if left > 0 else ""
-    return f"conda has {records[0].name} {', '.join(builds[:_MANY_BUILDS])}{more}"
+    return f"{records[0].name} {', '.join(builds[:_MANY_BUILDS])}{more}"
 
 
 def _versions(project: Project) -> list[str]:

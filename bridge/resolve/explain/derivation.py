@@ -12,7 +12,16 @@ from dataclasses import dataclass
 
 from bridge.errors import BuildError, NoSolutionError
 from bridge.requirements.algebra import Requirement
-from bridge.resolve.encode.facts import Depends, Fact, KeptForeign, Requested, RequestedEarlier, Tags, Unreadable
+from bridge.resolve.encode.facts import (
+    Depends,
+    Fact,
+    KeptForeign,
+    Requested,
+    RequestedEarlier,
+    RequestedPython,
+    Tags,
+    Unreadable,
+)
 from bridge.resolve.encode.space import Space
 from bridge.resolve.explain.availability import Availability
 from bridge.resolve.explain.direct import narrowed
@@ -55,6 +64,7 @@ def no_solution(
         steps = [*steps[: _MAX_STEPS - 1], _Step((f"{left} more steps",), "…"), steps[-1]]
     earlier = {fact.text for fact in facts if isinstance(fact, RequestedEarlier)}
     texts = [f"`{each.text}`" + (" (requested earlier)" if each.text in earlier else "") for each in requests]
+    texts += dict.fromkeys(f"`{fact.text}` (Requires-Python)" for fact in facts if isinstance(fact, RequestedPython))
     message = f"{texts[0]} cannot be met" if len(texts) == 1 else f"{listed(texts)} cannot be met together"
     context = [f"because {_joined(step.because)}: {step.so}" for step in steps]
     context += _build_output(facts, space)

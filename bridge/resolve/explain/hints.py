@@ -17,6 +17,7 @@ from bridge.resolve.encode.facts import (
     Pinned,
     PinnedByConfiguration,
     Requested,
+    RequestedPython,
     Tags,
     TooNew,
     Unreadable,
@@ -31,6 +32,11 @@ from converters.deferred import regex
 
 __all__ = ["hint_of"]
 
+_OF_FILES = {
+    RequestedPython: "loosen Requires-Python",
+    Pinned: "change conda-meta/pinned",
+    PinnedByConfiguration: "change pinned_packages in the .condarc file",
+}
 _HAS_EXTRA = regex(r"[A-Za-z0-9][\w.-]*\s*\[")
 
 
@@ -73,10 +79,7 @@ def _ways(facts: Sequence[Fact], space: Space, availability: Availability) -> It
         yield "let bridge own the packages of other installers, so that it can replace them: bridge adopt"
     if constraints := dict.fromkeys(fact.text for fact in facts if isinstance(fact, Constraint)):
         yield f"loosen {' or '.join(f'`{text}`' for text in constraints)} in your constraints"
-    if Pinned in kinds:
-        yield "change conda-meta/pinned"
-    if PinnedByConfiguration in kinds:
-        yield "change pinned_packages in the .condarc file"
+    yield from (way for kind, way in _OF_FILES.items() if kind in kinds)
     if NoExtra in kinds:
         yield from (f"take the wheel: ask for `pypi:{text}`" for text in requested if _HAS_EXTRA.match(text))
 

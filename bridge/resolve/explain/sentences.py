@@ -138,6 +138,7 @@ class Sentences:
 
 _SENTENCES: dict[type[Fact], Callable[[Sentences, Fact], str]] = {
     facts.Requested: lambda _, fact: f"you ask for `{fact.text}`",
+    facts.RequestedPython: lambda _, fact: f"the files of the request require `{fact.text}`",
     facts.RequestedEarlier: lambda _, fact: f"`{fact.text}` was requested earlier",
     facts.Constraint: lambda _, fact: f"your constraints require `{fact.text}`",
     facts.Pinned: lambda _, fact: f"conda-meta/pinned of the environment requires `{fact.text}`",

@@ -32,9 +32,10 @@ def search_stopped(space: Space, requests: Sequence[Requirement], *, rounds: int
         f"`{each.text}`" for each in requests if each.name in disputed or (each.conda and each.conda.name in disputed)
     ]
     narrower = f"ask for fewer versions of {' or '.join(named or disputed)}" if named or disputed else ""
+    spent = f"{seconds:g} second{'s' * (seconds != 1)}"
     return NoSolutionError(
         "search-stopped",
-        f"the search has found no solution in {seconds:g} seconds, and has not shown that there is none",
+        f"the search has found no solution in {spent}, and has not shown that there is none",
         context=context,
         hint=", or ".join(filter(None, (longer, narrower))),
         objects={"derivation": [], "requests": [each.text for each in requests]},

@@ -9,7 +9,7 @@ from resolvelib import ResolutionTooDeep
 from bridge.errors import NoSolutionError
 from bridge.requirements.algebra import Requirement, conda_requirement
 from bridge.resolve.encode.encoder import Encoder
-from bridge.resolve.encode.facts import Requested
+from bridge.resolve.encode.facts import Requested, RequestedPython
 from bridge.resolve.encode.loader import Loader
 from bridge.resolve.encode.space import Space
 from bridge.resolve.explain.derivation import facts_of, no_solution
@@ -66,7 +66,9 @@ class RefutedRequest:
             fewer = tuple(r for r in self._core if r is not requirement)
             if fewer and len(fewer) < len(self._core):
                 self._is_refuted(fewer)
-        return no_solution(self._space, self._proof, self._core or self._request.asked, self._instead())
+        rests_on_files = any(isinstance(fact, RequestedPython) for fact in facts_of(self._proof))
+        requests = self._core or (() if rests_on_files else self._request.asked)
+        return no_solution(self._space, self._proof, requests, self._instead())
 
     def _instead(self) -> tuple[str, ...]:
         """Return a request for another python with which a short search meets the rest of the conflict."""

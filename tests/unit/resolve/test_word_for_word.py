@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bridge.errors import NoSolutionError
@@ -62,6 +64,26 @@ def test_a_chain_is_told_from_the_request_to_what_is_missing() -> None:
         "because you ask for `a`, a 1.0 (conda) depends on `b`, b 1.0 (conda) depends on `c`, c 1.0 (conda) depends on"
         f" `gone >=2` and no channel has a package named gone for linux-64: {NONE}"
     )
+
+
+def test_the_python_that_files_require_is_told_as_theirs() -> None:
+    request = SolveRequest(requirements=(parse_pypi("app"),), requires_python=">=3.13")
+    with pytest.raises(NoSolutionError) as caught:
+        resolve(request, MIXED.catalog())
+    assert caught.value.message == "`python >=3.13` (Requires-Python) cannot be met"
+    assert caught.value.context == (
+        f"because the files of the request require `python >=3.13` and conda has python 3.12.4: {NONE}",
+    )
+    assert caught.value.hint == "loosen Requires-Python"
+
+
+def test_a_channel_clause_is_told_what_that_channel_has() -> None:
+    later = (replace(record("lib", version), origin="https://c.example/later") for version in ("2.0", "3.0"))
+    world = World(records=(PYTHON, record("lib", "1.0"), record("other", "1.0"), *later))
+    for asked, has in (("later::lib <2", "lib 2.0 and 3.0"), ("later::other", "no package named other")):
+        with pytest.raises(NoSolutionError) as caught:
+            world.solve([asked])
+        assert caught.value.context == (f"because you ask for `{asked}` and the channel later has {has}: {NONE}",)
 
 
 def test_a_constraint_that_is_in_the_way_is_named_by_the_hint() -> None:
