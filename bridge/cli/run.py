@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -12,9 +12,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from bridge import config
+from bridge.cli.failure import Exit
 from bridge.cli.render import Renderer
 from bridge.config.environments import known_environments, locate
-from bridge.errors import UsageError, did_you_mean
+from bridge.errors import BridgeError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from bridge.cli.commands.request import Request
@@ -96,6 +97,13 @@ class Run:
             self.render.document(value())
         else:
             render()
+
+    def report(self, failures: Collection[BridgeError]) -> None:
+        """Print the errors of parts of a result, and end with the highest of their statuses."""
+        for failure in failures:
+            self.render.error(failure)
+        if failures:
+            raise Exit(max(failure.exit_code for failure in failures))
 
     @property
     def documents(self) -> ModuleType:

@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from bridge.cli.beginning import begin
-from bridge.cli.failure import Exit
 from bridge.cli.group import cli
 from bridge.cli.options import Words, output, requirements, wheel_sources
 from bridge.cli.packaging import Packaging, packaging
@@ -70,10 +69,7 @@ def index(
     else:
         for sentence in indexing.sentences(channel_index):
             run.render.note(sentence)
-    for failure in channel_index.failures.values():
-        run.render.error(failure)
-    if channel_index.failures:
-        raise Exit(max(failure.exit_code for failure in channel_index.failures.values()))
+    run.report(channel_index.failures.values())
 
 
 @cli.command()
@@ -123,8 +119,4 @@ def mirror(
     else:
         for sentence in mirroring.sentences(mirrored):
             run.render.note(sentence)
-    failures = mirrored.conversion.failures.values()
-    for failure in failures:
-        run.render.error(failure)
-    if failures:
-        raise Exit(max(failure.exit_code for failure in failures))
+    run.report(mirrored.conversion.failures.values())

@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from bridge.cli.beginning import begin
-from bridge.cli.failure import Exit
 from bridge.cli.group import cli
 from bridge.cli.options import Words, output, requirements, wheel_sources
 from bridge.cli.packaging import Packaging, packaging
@@ -72,7 +71,4 @@ def convert(
     if has_test and not run.settings.json:
         for sentence in conversion_tests.sentences(converted):
             run.render.note(sentence)
-    for failure in converted.failures.values():
-        run.render.error(failure)
-    if converted.failures:
-        raise Exit(max(failure.exit_code for failure in converted.failures.values()))
+    run.report(converted.failures.values())

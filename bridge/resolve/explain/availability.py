@@ -164,19 +164,8 @@ class Availability:
         has_candidates = any(file.yanked is None for file in files) and variable not in self._without_python
         remarks = () if has_candidates or index is None else index.remarks(name)
         if not (left_alone or project.files or project.excluded or remarks):
-            yield f"no index has a file of {name}"
-            is_for_both = requirement is not None and requirement.bound is None and requirement.url is None
-            if self._space.catalog.options.only.get(name) == "wheel":
-                yield f"--only takes {name} as a wheel package"
-            elif is_for_both and not self._space.catalog.providers(name):
-                yield f"no channel has a package of {name} for {self._space.catalog.target.subdir}"
-        served = {file.version for file in project.files}  # another file of the version may be a candidate
-        for reason, excluded in project.excluded.items():
-            others = [file for file in excluded if file.version not in served]
-            meeting = [file for file in others if requirement is None or requirement.accepts(file.version)]
-            if meeting:
-                self.excluded.setdefault(reason, []).extend(meeting)
-                yield self._excluded_files(reason, meeting, _versions(project))
+            yield from self._without_files(name, requirement)
+        yield from self._excluded(project, requirement)
         yield from remarks[:_MAX_REMARKS]
         if len(remarks) > _MAX_REMARKS:
             yield f"{len(remarks) - _MAX_REMARKS} more files of {name} are left out"
@@ -186,6 +175,23 @@ class Availability:
             self.unmet[name] = Unmet(
                 project=name, requirement=requirement, origins=tuple(dict.fromkeys(file.origin for file in known))
             )
+
+    def _without_files(self, name: str, requirement: Requirement | None) -> Iterable[str]:
+        yield f"no index has a file of {name}"
+        is_for_both = requirement is not None and requirement.bound is None and requirement.url is None
+        if self._space.catalog.options.only.get(name) == "wheel":
+            yield f"--only takes {name} as a wheel package"
+        elif is_for_both and not self._space.catalog.providers(name):
+            yield f"no channel has a package of {name} for {self._space.catalog.target.subdir}"
+
+    def _excluded(self, project: Project, requirement: Requirement | None) -> Iterable[str]:
+        served = {file.version for file in project.files}  # another file of the version may be a candidate
+        for reason, excluded in project.excluded.items():
+            others = [file for file in excluded if file.version not in served]
+            meeting = [file for file in others if requirement is None or requirement.accepts(file.version)]
+            if meeting:
+                self.excluded.setdefault(reason, []).extend(meeting)
+                yield self._excluded_files(reason, meeting, _versions(project))
 
     @staticmethod
     def _candidates(project: Project, requirement: Requirement | None) -> list[IndexFile]:
