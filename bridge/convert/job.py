@@ -21,7 +21,7 @@ from bridge.convert import wheel as conversions
 from bridge.convert.resuming import ConversionLog
 from bridge.convert.warnings import warnings_of
 from bridge.convert.wheel import ConvertedPackage, DescribedWheel
-from bridge.convert.workers import kept_memory
+from bridge.convert.workers import kept_memory, unsampled
 from bridge.errors import BridgeError, IntegrityError, NetworkError, NoSolutionError
 from bridge.fetch.urls import local_path
 from bridge.index.attestations import provenance_of
@@ -203,7 +203,7 @@ def perform(job: Job, task: ConversionTask) -> JobResult:
 
 def perform_all(jobs: Sequence[Job], task: ConversionTask) -> list[JobResult]:
     """Perform several jobs."""
-    with kept_memory():
+    with kept_memory(), unsampled():
         return [perform(job, task) for job in jobs]
 
 

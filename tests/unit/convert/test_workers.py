@@ -6,14 +6,15 @@ import os
 import platform
 import subprocess
 import sys
+import threading
 
 import pytest
 
-from bridge.convert.workers import kept_memory
+from bridge.convert.workers import kept_memory, unsampled
 
 PAGE_FAULTS = """
 import contextlib, resource, sys
-from bridge.convert.workers import kept_memory
+from bridge.convert.workers import kept_memory, unsampled
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -45,3 +46,31 @@ def test_other_processes_are_left_alone(text: str, monkeypatch: pytest.MonkeyPat
     with kept_memory():
         pass
     assert asked == []
+
+
+def _sampled_during_and_after() -> tuple[bool, bool]:
+    """Whether the worker of this task is sampled within `unsampled`, and later."""
+    worker = sys.modules["distributed.worker"].get_worker()
+    sampling = worker.periodic_callbacks["profile"]
+
+    def after_the_loop_turned() -> bool:
+        turned = threading.Event()
+        worker.loop.add_callback(turned.set)
+        assert turned.wait(30)
+        return bool(sampling.is_running())
+
+    assert after_the_loop_turned()
+    with unsampled():
+        during = after_the_loop_turned()
+    return during, after_the_loop_turned()
+
+
+def test_a_worker_of_dask_is_not_sampled_while_it_converts() -> None:
+    distributed = pytest.importorskip("distributed", reason="the extra `dask` is not installed")
+    with (
+        distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        assert client.submit(_sampled_during_and_after).result() == (False, True)
+    with unsampled():  # no worker
+        pass
