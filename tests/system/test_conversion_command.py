@@ -160,8 +160,9 @@ def test_many_jobs_are_handed_over_several_at_a_time() -> None:
         jobs = [Job(text=str(number)) for number in range(count)]
         batches = _batches(jobs)
         assert [job for batch in batches for job in batch] == jobs
-        assert all(1 <= len(batch) <= 8 for batch in batches)
+        assert all(1 <= len(batch) <= 16 for batch in batches)
         assert len(batches) >= min(count, 32)
+        assert all(len(batch) == 1 for batch in batches[-4:])
 
 
 def test_errors_cross_processes_whole() -> None:

@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Conversion", "Inputs", "Workers", "convert", "read_inputs", "run_jobs", "write_report"]
 
-_LARGEST_BATCH = 8  # jobs handed over at once
+_LARGEST_BATCH = 16  # jobs handed over at once
 _FEWEST_BATCHES = 32  # before any has more than one
+_END = 4  # parts into which what is left is divided at the end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,9 +253,14 @@ def _attempted(jobs: Sequence[Job], task: ConversionTask, session: Session, work
 
 
 def _batches(jobs: Sequence[Job]) -> list[list[Job]]:
-    """Group many jobs into tasks: handing over a task takes a cluster some milliseconds."""
-    size = max(1, min(_LARGEST_BATCH, len(jobs) // _FEWEST_BATCHES))
-    return [list(jobs[place : place + size]) for place in range(0, len(jobs), size)]
+    """Group many jobs into tasks, each of which takes a cluster 7 ms. The last are small, so that none ends late."""
+    batches: list[list[Job]] = []
+    largest, place = min(_LARGEST_BATCH, len(jobs) // _FEWEST_BATCHES), 0
+    while place < len(jobs):
+        size = max(1, min(largest, (len(jobs) - place) // _END))
+        batches.append(list(jobs[place : place + size]))
+        place += size
+    return batches
 
 
 def _alone(job: Job, task: ConversionTask) -> Iterator[JobResult]:
