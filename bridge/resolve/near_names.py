@@ -95,8 +95,12 @@ def _suggestions(requirement: Requirement, known: KnownNames) -> Iterator[str]:
     names = known.conda_names()
     may_be_conda, may_be_wheel = requirement.bound != "wheel", requirement.bound != "conda"
     conda = requirement.conda.name if requirement.conda is not None else requirement.name
-    is_there = may_be_conda and (conda in names or any(each in names for each in known.providers(requirement.name)))
     key = canonicalize_name(conda)
+    providing = [each for each in known.providers(requirement.name) if each in names]
+    if requirement.kind == "matchspec" and conda not in names and providing:
+        yield f"the package of the project {key} is {providing[0]}: write `{_renamed(requirement, providing[0])}`"
+        return
+    is_there = may_be_conda and (conda in names or bool(providing))
     is_misnamed = key in _public_names()["placeholders"] or any(canonicalize_name(name) == key for name in names)
     if requirement.kind == "matchspec" and may_be_conda and not is_there and not is_misnamed:
         files = known.files_of(key)

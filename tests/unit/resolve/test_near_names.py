@@ -24,7 +24,9 @@ WORLD = World(
         record("opencv", "4.9.0", PYTHON),
         record("libxml2", "2.12"),
         record("picky", "1.0", "absent-library"),
+        record("pytables", "3.9", PYTHON),
     ),
+    names={"pytables": ["tables"]},
     wheels=(
         wheel("rich-13.9.4-py3-none-any.whl"),
         wheel("beautifulsoup4-4.12.3-py3-none-any.whl"),
@@ -104,6 +106,16 @@ def test_a_project_without_records_is_asked_for_in_the_syntax_of_its_index(asked
 )
 def test_a_package_that_only_channels_have_is_asked_for_as_conda_package(asked: str, written: str) -> None:
     assert f"write `{written}`" in hint_of(asked)
+    assert refused(written) is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "written"),
+    [("tables=3.9", "pytables=3.9"), ("conda:tables", "conda:pytables"), ("conda:tables >=3", "conda:pytables >=3")],
+)
+def test_a_project_is_asked_for_by_the_name_of_its_package(asked: str, written: str) -> None:
+    """`torch` among the conda packages of an environment.yml."""
+    assert f"the package of the project tables is pytables: write `{written}`" in hint_of(asked)
     assert refused(written) is None
 
 
