@@ -335,6 +335,7 @@ def _extras(requested: Iterable[str]) -> list[str]:
 
 
 def _predecessor(record: Record, among: Iterable[Installed]) -> Installed | None:
+    """Return the package that a record replaces: of its name, else of its project if one of the two is a wheel."""
     by_project = None
     for installed in among:
         if installed.record.name == record.name:

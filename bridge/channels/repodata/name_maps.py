@@ -1,4 +1,4 @@
-"""The name map of a network channel: its noarch repodata says in `info` that it has one, and how the file is called.
+"""The name map of a network channel: its noarch repodata says in `info` that it has one, and what the file is called.
 
 The key is bridge's own; other clients ignore it. A channel without it is not asked for a map.
 """

@@ -92,7 +92,7 @@ def export(path: Path, asked: Exporting, session: Session) -> Outcome:
             content = Content(environments=(), name=path.name, variables=variables)
             is_unknown = not (conda or pip) and bool(state.installed or state.distributions)
             unknown = ("everything: no record of this environment says what was requested",) if is_unknown else ()
-            return _written(asked, content, text, unknown)
+            return _published(asked, content, text, unknown)
         target = session.target if state.python is None else session.target.with_python(state.python)
         content, lacking = environment_of(state, target, channels=urls, variables=variables)
         if asked.is_bill or asked.form in _WITH_HASHES:
@@ -157,7 +157,7 @@ def _write(asked: Exporting, content: Content, lacking: Sequence[str], session: 
         raise UsageError("lock-format", "--no-hashes writes a requirements.txt", hint=hint)
     if asked.is_bill:
         data = bill(content, asked.path.name, stated_time(), session.names(()), session.target)
-        return _written(asked, content, data.decode("utf-8"), lacking)
+        return _published(asked, content, data.decode("utf-8"), lacking)
     shown = content
     if asked.form == "environment":
         environments = tuple(
@@ -170,7 +170,7 @@ def _write(asked: Exporting, content: Content, lacking: Sequence[str], session: 
         )
         shown = replace(content, environments=environments)
     written = write(shown, asked.path, asked.form) if asked.has_hashes else write_requirements(shown, has_hashes=False)
-    return _written(asked, content, written.text, (*lacking, *written.left_out))
+    return _published(asked, content, written.text, (*lacking, *written.left_out))
 
 
 def _without_builds(packages: Mapping[str, Sequence[Locked]]) -> dict[str, tuple[Locked, ...]]:
@@ -184,7 +184,7 @@ def _without_builds(packages: Mapping[str, Sequence[Locked]]) -> dict[str, tuple
     }
 
 
-def _written(asked: Exporting, content: Content, text: str, left_out: Sequence[str]) -> Outcome:
+def _published(asked: Exporting, content: Content, text: str, left_out: Sequence[str]) -> Outcome:
     to_file = asked.output != "-"
     if to_file:
         fs.publish_file(asked.path.absolute(), [text.encode("utf-8")])

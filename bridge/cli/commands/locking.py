@@ -80,7 +80,7 @@ class Locking:
 
 
 @dataclass(slots=True)
-class _Made:
+class _Opened:
     """The requests and sessions of one run, by place."""
 
     requests: dict[Place, Request] = field(default_factory=dict)
@@ -107,7 +107,7 @@ def lock(asked: Locking, open_session: OpenSession) -> Outcome:
     previous = read_previous(path, form) if asked.output != "-" else Previous()
     inputs = _inputs(asked, previous, path, form)
     with ExitStack() as stack:
-        made = _Made()
+        opened = _Opened()
         folder = path.absolute().parent
         options = {name: typed_option(name, value, folder) for name, value in inputs.options.items()}
         for place, words in _places(inputs, asked, path):
@@ -123,24 +123,24 @@ def lock(asked: Locking, open_session: OpenSession) -> Outcome:
                     session.target if is_of_machine else None,
                 )
             )
-            made.requests[place], made.sessions[place] = request, session
+            opened.requests[place], opened.sessions[place] = request, session
         if asked.is_check:
-            return _checked(made, previous, inputs, path, form)
-        return _locked(made, previous, inputs, asked, path, form)
+            return _checked(opened, previous, inputs, path, form)
+        return _locked(opened, previous, inputs, asked, path, form)
 
 
-def _locked(made: _Made, previous: Previous, inputs: Inputs, asked: Locking, path: Path, form: Format) -> Outcome:
+def _locked(opened: _Opened, previous: Previous, inputs: Inputs, asked: Locking, path: Path, form: Format) -> Outcome:
     """Solve for every place, and write the lock."""
 
     def solve(place: Place, agreed: Mapping[str, str], pins: Sequence[Requirement]) -> Resolution:
-        return _solve(made, place, Standing(agreed=agreed, pins=tuple(pins)), previous, asked)
+        return _solve(opened, place, Standing(agreed=agreed, pins=tuple(pins)), previous, asked)
 
-    places = tuple(made.sessions)
+    places = tuple(opened.sessions)
     kept = {place: previous.versions(place, without=asked.upgrade) for place in places if not asked.upgrades_all}
     unknown = [f"{name} is not locked: nothing to upgrade" for name in _unlocked(asked.upgrade, previous)]
-    next(iter(made.sessions.values())).tell_once(unknown)
+    next(iter(opened.sessions.values())).tell_once(unknown)
     resolutions = solve_all(places, solve, kept)
-    environments = _environments(resolutions, made, previous, asked)
+    environments = _environments(resolutions, opened, previous, asked)
     if form == "conda-lock":
         environments = with_local_md5(environments)
     content = Content(environments=environments, inputs=inputs)
@@ -244,8 +244,8 @@ def _request(words: Words, place: Place) -> Request:
     )
 
 
-def _solve(made: _Made, place: Place, standing: Standing, previous: Previous, asked: Locking) -> Resolution:
-    session, request = made.sessions[place], made.requests[place]
+def _solve(opened: _Opened, place: Place, standing: Standing, previous: Previous, asked: Locking) -> Resolution:
+    session, request = opened.sessions[place], opened.requests[place]
     kept = {} if asked.upgrades_all else previous.kept(place, without=asked.upgrade)
     channels = session.channels()
     names = session.names(channels.urls)
@@ -268,28 +268,28 @@ def _hashed(resolution: Resolution, session: Session) -> Resolution:
 
 
 def _environments(
-    resolutions: Mapping[Place, Resolution], made: _Made, previous: Previous, asked: Locking
+    resolutions: Mapping[Place, Resolution], opened: _Opened, previous: Previous, asked: Locking
 ) -> tuple[LockedEnvironment, ...]:
     by_name: dict[str, dict[str, tuple[Locked, ...]]] = {}
     for place, solution in resolutions.items():
-        packages = locked_packages(_hashed(solution, made.sessions[place]))
+        packages = locked_packages(_hashed(solution, opened.sessions[place]))
         if not asked.upgrades_all:
             packages = tuple(previous.with_choices(place, packages, without=asked.upgrade))
         by_name.setdefault(place.environment, {})[place.platform] = packages
-    return tuple(_environment(name, packages, made) for name, packages in by_name.items())
+    return tuple(_environment(name, packages, opened) for name, packages in by_name.items())
 
 
-def _environment(name: str, packages: Mapping[str, tuple[Locked, ...]], made: _Made) -> LockedEnvironment:
+def _environment(name: str, packages: Mapping[str, tuple[Locked, ...]], opened: _Opened) -> LockedEnvironment:
     places = [Place(environment=name, platform=platform) for platform in packages]
-    sessions = [made.sessions[place] for place in places]
-    requests = [made.requests[place] for place in places]
+    sessions = [opened.sessions[place] for place in places]
+    requests = [opened.requests[place] for place in places]
     return LockedEnvironment(
         name=name,
         channels=_unique(url for session in sessions for url in locked_channels(session)),
         indexes=_unique(url for session in sessions for url in session.settings.index_urls),
         find_links=_unique(place for session in sessions for place in session.settings.find_links),
         packages=packages,
-        virtual_packages={place.platform: assumed(made.sessions[place].target) for place in places},
+        virtual_packages={place.platform: assumed(opened.sessions[place].target) for place in places},
         requires_python=next((each.requires_python for each in requests if each.requires_python), None),
     )
 
@@ -309,12 +309,12 @@ def _write(path: Path, written: Written, asked: Locking) -> None:
         fs.publish_file(path.absolute(), [written.text.encode("utf-8")])
 
 
-def _checked(made: _Made, previous: Previous, inputs: Inputs, path: Path, form: Format) -> Outcome:
+def _checked(opened: _Opened, previous: Previous, inputs: Inputs, path: Path, form: Format) -> Outcome:
     """Compare the lock that is there with what it should lock. Raises `NoSolutionError` (`lock-outdated`)."""
     if not previous.exists:
         raise UsageError("lock-inputs", f"there is no lock {path} to check", hint="write it with `bridge lock`")
-    differences = [f"{place}: {text}" for place in made.sessions for text in _misfits(made, place, previous)]
-    differences += _others(made.sessions, previous)
+    differences = [f"{place}: {text}" for place in opened.sessions for text in _misfits(opened, place, previous)]
+    differences += _others(opened.sessions, previous)
     if previous.is_conflict:
         differences.insert(0, "it has a merge conflict")
     if differences:
@@ -328,8 +328,8 @@ def _checked(made: _Made, previous: Previous, inputs: Inputs, path: Path, form: 
     return Outcome(path=path, format=form, content=content, is_checked=True)
 
 
-def _misfits(made: _Made, place: Place, previous: Previous) -> list[str]:
-    session, request = made.sessions[place], made.requests[place]
+def _misfits(opened: _Opened, place: Place, previous: Previous) -> list[str]:
+    session, request = opened.sessions[place], opened.requests[place]
     locked = previous.environment(place)
     if locked is None:
         return ["it is not locked"]

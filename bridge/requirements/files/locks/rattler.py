@@ -160,12 +160,12 @@ def read_rattler(path: Path, text: str) -> Lock:
     if not path.is_file():  # rattler reads it again
         raise wrong(path, None, "a lock of pixi or rattler cannot be read from a pipe", hint="write it to a file")
     is_of_workspace = path.name == _WORKSPACE_LOCK and _WORKSPACE_VERSION.search(text) is not None
-    own = _WORKSPACE_VERSION.sub("version: 6", text, count=1) if is_of_workspace else text
-    own = with_identities(own)
-    extra = _extra(path, own)
+    readable = _WORKSPACE_VERSION.sub("version: 6", text, count=1) if is_of_workspace else text
+    readable = with_identities(readable)
+    extra = _extra(path, readable)
     try:
-        is_plain = own == text and not path.read_bytes()[:2].startswith(_MARKS)
-        environments = read_rattler_lock(path) if is_plain else _of_text(own)
+        is_plain = readable == text and not path.read_bytes()[:2].startswith(_MARKS)
+        environments = read_rattler_lock(path) if is_plain else _of_text(readable)
     except ValueError as error:
         raise invalid(path, _FORMAT, " ".join(str(error).split())[:300]) from error
     return Lock(
