@@ -329,7 +329,18 @@ REQUIREMENTS = [
             lambda made: made.conda_python("a", "1", requires=["a b c"]),
             lambda made: made.wheel("rich", "13.0", requires_python="no version"),
         ),
-        (unmet(RECORD_OF_A, "conda:a-1-0", level="info"),),
+        (
+            unmet(RECORD_OF_A, "conda:a-1-0", level="info"),
+            ("requires-python", "info", INFO, "wheel:rich-13.0", None),
+        ),
+    ),
+    Case(
+        "a version of before PEP 440, which pip reads no more",
+        lambda made: made.distribution("pytz", "2004d"),
+        (
+            ("broken-record", "error", f"{SITE}/pytz-2004d.dist-info/METADATA", "pip:pytz-2004d", None),
+            ("unmanaged-distribution", "info", f"{SITE}/pytz-2004d.dist-info", "pip:pytz-2004d", None),
+        ),
     ),
     Case(
         "made for another python",

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from bridge.audit.look.inspection import Kernel
+from bridge.audit.policy import release
 from bridge.audit.view import View
 from bridge.model import Distribution
 from bridge.prefix.claims import Owner
@@ -54,7 +55,8 @@ def _reinstalled(view: View, distribution: Distribution) -> tuple[str, ...]:
         return rename(view, distribution.path, named[0]) if is_free else ()
     metadata = f"{distribution.path}/METADATA"
     broken = [each for each in view.state.defects if each.path.startswith(f"{distribution.path}/")]
-    if any((each.id, each.path) == ("broken-record", metadata) for each in broken):
+    is_unread = any((each.id, each.path) == ("broken-record", metadata) for each in broken)
+    if is_unread and release(distribution.version):
         # pip ends at it, whatever it is to do; without it, pip installs the project again.
         return delete(view, metadata)
     # pip reads the RECORD of what it uninstalls, and ends at one that it cannot read.
@@ -237,10 +239,13 @@ def _is_named(distribution: Distribution) -> bool:
 
 
 def _from_index(view: View, distribution: Distribution, how: str) -> tuple[str, ...]:
-    """Install the same version again from where it came; `()` if that may differ by now."""
+    """Install the same version again from where it came; `()` if that may differ by now.
+
+    A version that PEP 440 does not know is none that pip could install: the newest one replaces it.
+    """
     if not _is_named(distribution):
         return ()
-    named = f"{distribution.name}=={distribution.version}"
+    named = f"{distribution.name}=={distribution.version}" if release(distribution.version) else distribution.name
     origin = named if distribution.direct_url is None else _origin(view, distribution)
     return pip(view, "install", how, "--no-deps", origin) if origin else ()
 

@@ -55,13 +55,20 @@ def _is_stale(view: View, distribution: Distribution | None) -> bool:
 
 
 def requires_python(view: View) -> Iterator[Finding]:
-    """A distribution whose Requires-Python the prefix's python does not meet."""
+    """A distribution whose Requires-Python the prefix's python does not meet; info for one that cannot be read.
+
+    uv calls a distribution with some of these broken (networkdays #28).
+    """
     python = view.target.python
     for distribution in view.records.importable if python else ():
         specifier = algebra.python_specifier(distribution.requires_python or "")
-        if python is None or specifier is None or algebra.specifier_accepts(specifier, python.version):
-            continue
         owner = view.claims.answering[distribution.path]
+        if specifier is None:
+            evidence = f"its Requires-Python {distribution.requires_python!r} cannot be read"
+            yield Finding.of(owner, "requires-python", "info", distribution.path, evidence)
+            continue
+        if python is None or algebra.specifier_accepts(specifier, python.version):
+            continue
         level: Level = "info" if owner.source == "conda" else "error"
         evidence = f"it requires python {distribution.requires_python}; python {python.version} is installed"
         yield _misfit(view, "requires-python", level, distribution, evidence)

@@ -109,6 +109,10 @@ REPAIRS = [
     ("a conda package that was built with two dist-infos of one project", {"duplicate-distribution": ""}),
     ("conda needs what is not there", {"unmet-requirement": "bridge install -p ENV conda:b >=1"}),
     ("a wheel needs what is not there", {"unmet-requirement": "bridge install -p ENV pypi:pygments>=2"}),
+    (
+        "a version of before PEP 440, which pip reads no more",
+        {"broken-record": f"{PIP} --force-reinstall --no-deps pytz"},
+    ),
     ("made for another python", {"requires-python": "bridge update -p ENV rich"}),
     ("made for another platform, another python, a newer glibc", {"wheel-tag": "bridge update -p ENV b"}),
 ]
