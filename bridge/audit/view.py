@@ -15,7 +15,7 @@ from bridge.audit.look.observation import Observation, Observed
 from bridge.audit.policy import names_conda, stale_distributions, unowned, unread_names
 from bridge.model import Distribution, Fingerprint, PrefixState
 from bridge.paths import EMPTY_SHA256
-from bridge.prefix.claims import Claim, Claims, Owner, bytecode_source, distribution_owner
+from bridge.prefix.claims import Claim, Claims, Owner, bytecode_source, distribution_owner, is_bytecode
 from converters.deferred import dataclass
 from converters.projects import canonicalize_name
 from converters.target import Target
@@ -84,6 +84,12 @@ class View:
             yield from (each.claim.owner for each in self._all_discrepancies)
 
         return stale_distributions(self.state, self.claims, broken())
+
+    @cached_property
+    def incomplete(self) -> frozenset[str]:
+        """The dist-infos without a record that lack a file of theirs, or have it changed; bytecode does not count."""
+        broken = (each.claim for each in self._all_discrepancies if not is_bytecode(each.claim.entry.path))
+        return frozenset(each.owner.distribution.path for each in broken if each.owner.distribution is not None)
 
     @cached_property
     def overwriters(self) -> Mapping[Owner, Owner]:

@@ -251,6 +251,20 @@ FILES = [
         ),
     ),
     Case(
+        "pip beside a conda package, and what both have was removed",  # pip install --ignore-installed, pip uninstall
+        do(
+            lambda made: made.conda_python("numpy", "1.26.4", files={NP: b"1.26"}, installer=None),
+            lambda made: made.distribution("numpy", "2.1.3", {NP: b"2.1"}),
+            drop(NP),
+        ),
+        (
+            ("missing-file", "error", NP, NUMPY, PIPS),
+            ("missing-file", "error", NP, "pip:numpy-2.1.3", None),
+            ("duplicate-distribution", "error", f"{SITE}/numpy-2.1.3.dist-info", "pip:numpy-2.1.3", NUMPY),
+            ("unmanaged-distribution", "warning", f"{SITE}/numpy-2.1.3.dist-info", "pip:numpy-2.1.3", None),
+        ),
+    ),
+    Case(
         "pip over a conda package, the same version",
         do(numpy, lambda made: made.distribution("numpy", "1.26.4", {NP: b"rebuilt"})),
         (

@@ -112,6 +112,9 @@ def adopt(view: View, distribution: Distribution) -> tuple[str, ...]:
 
 
 def _adopt(view: View, distribution: Distribution) -> tuple[str, ...]:
+    """Adopt a distribution; one with missing or changed files would be refused, and is installed again before."""
+    if distribution.path in view.incomplete:
+        return _reinstalled(view, distribution)
     return ("bridge", "adopt", "-p", str(view.state.prefix), distribution.name)
 
 

@@ -83,6 +83,10 @@ REPAIRS = [
         "pip over a conda package, another version",
         dict.fromkeys(("clobbered-file", "missing-file"), "bridge adopt -p ENV numpy"),
     ),
+    (
+        "pip beside a conda package, and what both have was removed",  # adopting is refused until pip's files are there
+        {"unmanaged-distribution": f"{PIP} --force-reinstall --no-deps numpy==2.1.3"},
+    ),
     ("pip over a conda package, the same version", {"clobbered-file": BRIDGE_FIX}),
     ("two records promise different bytes, and neither is there", {"double-owner": ""}),
     ("a link to a file that is gone", {"broken-link": BRIDGE_FIX}),
