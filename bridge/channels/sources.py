@@ -38,6 +38,7 @@ class Channels:
     :param subdir: the target's; `noarch` is always read too.
     :param is_strict: only the first channel that has a name serves it; otherwise all do, in order.
     :param packs_late: as in `HostChannel`.
+    :param host: the `host` channel, if it has begun to pack.
     :param may_drop: skip channels that do not answer; `dropped` holds their errors by URL.
     :param optional: those of `texts` that are skipped if they do not answer; `unanswered` holds their errors by URL.
 
@@ -58,6 +59,7 @@ class Channels:
         credentials: StoredCredentials | None = None,
         is_strict: bool = True,
         packs_late: bool = False,
+        host: HostChannel | None = None,
         may_drop: bool = False,
         optional: Collection[str] = (),
         policy: Policy | None = None,
@@ -68,7 +70,7 @@ class Channels:
         self._client = client
         self._subdirs = frozenset((subdir, "noarch"))
         self._subdir, self._cache, self._is_offline = subdir, cache, offline
-        self._packs_late, self._may_drop = packs_late, may_drop
+        self._packs_late, self._may_drop, self._begun = packs_late, may_drop, host
         self._host: HostChannel | None = None
         self._places: dict[str, str] = {}
         self._reached: dict[str, set[str]] = {}
@@ -100,9 +102,7 @@ class Channels:
         if HOST in self._places and self._host is None:
             from bridge.channels.host import HostChannel  # noqa: PLC0415 - most runs name channels of their own
 
-            self._host = HostChannel(self._cache / "host", packs_late=self._packs_late)
-            if next(iter(self._places)) == HOST:
-                self._host.begin()
+            self._host = self._begun or HostChannel(self._cache / "host", packs_late=self._packs_late)
         self._order = {origin: place for place, origin in enumerate(self._places)}
         self._others = [origin for origin in self._places if origin != HOST]
 

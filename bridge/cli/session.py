@@ -16,6 +16,7 @@ from bridge.secrets import masked
 from converters.deferred import replace
 
 if TYPE_CHECKING:
+    from bridge.channels.host import HostChannel
     from bridge.channels.sources import Channels
     from bridge.cli.name_maps import NameFiles
     from bridge.config.policy import Policy
@@ -71,6 +72,7 @@ class Session:
         self.check = check or (lambda: None)  # a signal ends the runs of the command line
         self.warnings: list[str] = []
         self.tell = tell or self.warnings.append
+        self.host: HostChannel | None = None
         self._opened: list[Channels] = []
         self.channel_index: IndexWithChannels | None = None
 
@@ -151,6 +153,7 @@ class Session:
             credentials=StoredCredentials(os.environ, has_tokens=self.settings.conda.use_tokens),
             is_strict=self.settings.channel_priority == "strict",
             packs_late=packs_late,
+            host=self.host if packs_late else None,
             may_drop=bool(known),
             optional=() if known else self.settings.optional_channels,
             policy=self.policy,

@@ -7,19 +7,20 @@ import json
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from bridge import fs
-from bridge.archive.conda import CondaManifest
-from bridge.archive.tars import Keep
 from bridge.cache.blobs import cache_faults
-from bridge.cache.packages import PackageStore
 from bridge.channels.host.layout import Interpreter
 from bridge.channels.host.packing import Announce, Packing
 from bridge.channels.places import HOST
 from bridge.errors import FaultError, IntegrityError
 from converters.errors import UnsafeInputError
 from converters.record import Record, conda_record
+
+if TYPE_CHECKING:
+    from bridge.archive.conda import CondaManifest
+    from bridge.archive.tars import Keep
 
 __all__ = ["HOST", "HostChannel"]
 
@@ -129,6 +130,7 @@ class HostChannel:
 
     def _start_packing(self, layout: Interpreter, path: Path) -> None:
         def work(announce: Announce) -> None:
+            from bridge.cache.packages import PackageStore  # noqa: PLC0415 - only what packs needs them
             from bridge.channels.host import pack  # noqa: PLC0415
 
             try:

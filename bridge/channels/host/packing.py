@@ -29,7 +29,6 @@ class Packing:
 
     def __init__(self, work: Callable[[Announce], None]) -> None:
         self._lock = threading.Lock()
-        self._is_wanted = False
         self._error: BridgeError | None = None
         self._index: dict[str, Any] | None = None
         self._stated = threading.Event()
@@ -47,7 +46,6 @@ class Packing:
         running = apart(lambda: work(announce))
         os.close(writing)  # The copy has it too.
         self._wait: Callable[[], object] | None = running.results
-        self._abandon = running.abandon
         if not running.is_forked:
             packer = ThreadPoolExecutor(1, thread_name_prefix="bridge-pack")
             future = packer.submit(work, announce)
@@ -58,7 +56,6 @@ class Packing:
 
     def index(self) -> Mapping[str, Any]:
         """The index.json. Raises what the work raises before it is known."""
-        self._is_wanted = True
         with self._lock:
             if self._index is None and self._is_forked:
                 with os.fdopen(self._reading, "rb", closefd=False) as stream:
@@ -74,7 +71,6 @@ class Packing:
 
     def wait(self) -> None:
         """Return when the package is packed. Raises what the work raised, each time."""
-        self._is_wanted = True
         with self._lock:
             if self._wait is not None:
                 try:
@@ -86,11 +82,8 @@ class Packing:
                 raise self._error
 
     def close(self) -> None:
-        """End: what somebody wanted is finished, and any error was told."""
-        if not self._is_wanted:
-            self._abandon()
-        if self._is_wanted or not self._is_forked:
-            with suppress(BridgeError):
-                self.wait()
+        """Wait for the end. Any error was told, or nobody asked."""
+        with suppress(BridgeError):
+            self.wait()
         with suppress(OSError):
             os.close(self._reading)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bridge.cli.beginning import begin, show_applied
+from bridge.cli.beginning import begin, packing_host, show_applied
 from bridge.cli.completion import installed_names
 from bridge.cli.declaring import argument, command, option
 from bridge.cli.options import Words, archives, changing, locked_sources, output, prefix, requirements, sources
@@ -21,10 +21,12 @@ from bridge.errors import UsageError
 @output
 def create(words: Words, clone: str | None, dry_run: bool, **options: object) -> None:
     """Create an environment with REQ… in it; it appears complete or not at all."""
+    run = begin(options)
+    # What packs it is another process, which begins before this one reads its modules and the requirements.
+    host = packing_host(run.settings) if clone is None and not dry_run else None
     from bridge.cli.commands import changes
     from bridge.cli.commands.request import Request, read_request
 
-    run = begin(options)
     if clone is not None:
         from bridge.cli.commands import syncing
 
@@ -39,6 +41,7 @@ def create(words: Words, clone: str | None, dry_run: bool, **options: object) ->
         return
     request = read_request(words, run.settings.platform)
     with run.session(request) as session:
+        session.host = host
         applied = changes.create(run.new_prefix(request), request, session, is_dry_run=dry_run)
     show_applied(run, applied, dry_run)
 
