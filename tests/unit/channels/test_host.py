@@ -391,7 +391,7 @@ def test_what_is_packed_late_is_in_the_cache_unpacked(
 ) -> None:
     """MUST: the same manifest and the same file as when the archive is read."""
     if not forks:
-        monkeypatch.setattr(processes, "_may_fork", lambda: False)
+        monkeypatch.setattr(processes, "may_fork", lambda: False)
     late = HostChannel(tmp_path / "cache/host", packs_late=True)
     archive = late.archive(late.records("python")[0])
     late.close()
