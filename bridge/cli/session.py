@@ -64,8 +64,7 @@ class Session:
         :param check: called again and again within long steps; raises `CancelledError` to end the run.
         """
         self._locked, self.records = locked or {}, records
-        self.settings = settings
-        self.progress = progress
+        self.settings, self.progress = settings, progress
         self.log = RequestLog()
         self.watcher: Watcher | None = None
         self.confirm: Callable[[Plan], None] = lambda plan: None  # noqa: ARG005 - of `RunPort`
@@ -129,9 +128,8 @@ class Session:
         return target_of(self.settings)
 
     def channels(self, state: PrefixState | None = None, *, packs_late: bool = False) -> Channels:
-        """The channels given with `-c`, else those that the packages of the environment came from.
-
-        One of the latter that does not answer is skipped; its installed packages stay.
+        """The channels given with `-c`, else those that the packages of the environment came from; of these, one that
+        does not answer is skipped, and its installed packages stay.
 
         :param packs_late: pack the interpreter during solve and fetch; its record has no hash until then.
         """
@@ -182,8 +180,7 @@ class Session:
         """Those of `channel_urls(state)` that are directories: all that `names` reads."""
         from bridge.channels.places import local
 
-        texts = self._known_channels(state) or self.settings.channels
-        return tuple(local(texts, self.settings.conda.names))
+        return tuple(local(self._known_channels(state) or self.settings.channels, self.settings.conda.names))
 
     def _known_channels(self, state: PrefixState | None) -> tuple[str, ...]:
         """The channels of an environment, unless the user named others."""
