@@ -7,7 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from bridge import fs
 from bridge.cache.blobs import cache_faults
@@ -17,10 +17,6 @@ from bridge.channels.places import HOST
 from bridge.errors import FaultError, IntegrityError
 from converters.errors import UnsafeInputError
 from converters.record import Record, conda_record
-
-if TYPE_CHECKING:
-    from bridge.archive.conda import CondaManifest
-    from bridge.archive.tars import Keep
 
 __all__ = ["HOST", "HostChannel"]
 
@@ -130,7 +126,6 @@ class HostChannel:
 
     def _start_packing(self, layout: Interpreter, path: Path) -> None:
         def work(announce: Announce) -> None:
-            from bridge.cache.packages import PackageStore  # noqa: PLC0415 - only what packs needs them
             from bridge.channels.host import pack  # noqa: PLC0415
 
             try:
@@ -138,13 +133,8 @@ class HostChannel:
             except OSError as error:
                 raise _pack_failed(error) from error
             announce(prepared.index)
-
-            def packed(keep: Keep) -> tuple[CondaManifest, str]:
-                record = self._publish(path, lambda stream: prepared.write(stream, keep))
-                return prepared.manifest(path.name), record.sha256 or ""
-
             with cache_faults():
-                PackageStore(self._root).keep(packed)
+                prepared.keep(self._root, path.name, lambda write: self._publish(path, write).sha256 or "")
 
         self._packing[path] = Packing(work)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from bridge.archive.conda import CondaManifest, manifest_of
 from bridge.archive.tars import Keep, TarContents, TarMember
+from bridge.cache.packages import PackageStore
 from bridge.channels.host.contents import PackagePath, collect
 from bridge.channels.host.layout import Interpreter
 from bridge.channels.host.relocate import relocate
@@ -115,7 +116,19 @@ class PreparedPython:
             raise _changed(self._layout.binary)
         return self.index
 
-    def manifest(self, filename: str) -> CondaManifest:
+    def keep(self, cache: Path, filename: str, publish: Callable[[Callable[[BinaryIO], Index]], str]) -> None:
+        """Write it as the archive `filename`, and into the cache as an unpacked package.
+
+        :param publish: publishes what its argument writes, and returns its sha256.
+        """
+
+        def packed(keep: Keep) -> tuple[CondaManifest, str]:
+            sha256 = publish(lambda stream: self.write(stream, keep))
+            return self._manifest(filename), sha256
+
+        PackageStore(cache).keep(packed)
+
+    def _manifest(self, filename: str) -> CondaManifest:
         """What an archive of that file name contains, which was written."""
         contents = TarContents(
             members={item.path: item.tar_member() for item in sorted(self._payload, key=lambda item: item.path)},
