@@ -13,6 +13,7 @@ from bridge.resolve.encode.facts import Requested, RequestedPython
 from bridge.resolve.encode.loader import Loader
 from bridge.resolve.encode.space import Space
 from bridge.resolve.explain.derivation import facts_of, no_solution
+from bridge.resolve.masks import ABSENT
 from bridge.resolve.search.budget import Budget
 from bridge.resolve.search.joint import Reporter, Unsolvable, run
 from bridge.resolve.search.request import SolveRequest
@@ -25,6 +26,7 @@ MORE_ROUNDS = 4  # beyond the rounds of the refutation, until a subset counts as
 ALONE_ROUNDS = 6  # the same for a single request but python: it may be impossible by itself
 ALL_ROUNDS = 120  # of all attempts together
 PYTHON_ROUNDS = 60  # in place of them without a request for python: a solution tells which python to ask for
+LOOKED_AT = 6  # how often what is undecided is counted in such a search: every so many rounds
 PYTHON_BACKTRACKS = 3  # the same; who needs more in so few rounds rarely ends within them
 
 
@@ -39,7 +41,19 @@ class _Outcome(NamedTuple):
 
 
 class _Impatient(Reporter):
-    """Ends a search that goes back too often."""
+    """Ends a search that goes back too often, or has more to decide than rounds left: each round decides about one."""
+
+    def __init__(self, space: Space, most: int) -> None:
+        super().__init__(space)
+        self._most = most
+
+    def starting_round(self, index: int) -> None:
+        super().starting_round(index)
+        if index % LOOKED_AT == LOOKED_AT - 1:
+            domains = self._space.store.domains
+            undecided = sum(1 for domain in domains if not domain & ABSENT and domain & (domain - 1))
+            if index + undecided > self._most:
+                raise ResolutionTooDeep(self.rounds)
 
     def resolving_conflicts(self, causes: object) -> None:
         super().resolving_conflicts(causes)
@@ -78,15 +92,14 @@ class RefutedRequest:
         minor = self._minor
         if minor is None and self._is_without_python:  # its solution has none: what others say of python may differ
             others = (*(each for each in self._core if each is not python), conda_requirement("python"))
-            minor = self._search(
-                replace(self._request.reduced(()), requirements=others), PYTHON_ROUNDS, _Impatient
-            ).minor
+            request = replace(self._request.reduced(()), requirements=others)
+            minor = self._search(request, PYTHON_ROUNDS, is_impatient=True).minor
         return () if minor is None else (f"python={minor}",)
 
-    def _search(self, request: SolveRequest, most: int, kind: type[Reporter] = Reporter) -> _Outcome:
+    def _search(self, request: SolveRequest, most: int, *, is_impatient: bool = False) -> _Outcome:
         """Search for at most this many rounds."""
         space = Space(self._space.catalog)
-        encoder, reporter = Encoder(space), kind(space)
+        encoder, reporter = Encoder(space), _Impatient(space, most) if is_impatient else Reporter(space)
         try:
             pins = run(Loader(encoder), request.encode(encoder), reporter, self._budget.at_most(most))
         except ResolutionTooDeep:
@@ -115,7 +128,7 @@ class RefutedRequest:
         names_another = not names_python and any(map(_is_python, self._core))
         request = self._request.reduced(fewer)
         if names_another:
-            outcome = self._search(request, self._rounds + PYTHON_ROUNDS, _Impatient)
+            outcome = self._search(request, self._rounds + PYTHON_ROUNDS, is_impatient=True)
         else:
             outcome = self._search(request, 1 if is_alone and names_python else most)
         self._left -= min(outcome.rounds, most)
