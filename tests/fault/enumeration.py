@@ -147,7 +147,7 @@ def kill(bench: Bench, points: Iterable[int]) -> Tally:
     tally = Tally()
     for point in points:
         outcome = bench.run(at=point)
-        # Each process that places files tries a clone, and which of them places what differs: so does the number of calls.
+        # Each process that places files tries a clone, and which one places what differs: so does the number of calls.
         is_over = outcome.exit_code == 0 and outcome.calls < point
         assert outcome.signal == signal.SIGKILL or is_over, outcome
         is_after = bench.is_committed()
