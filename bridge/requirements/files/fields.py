@@ -10,23 +10,24 @@ from bridge.config.moments import parse_cutoff
 from bridge.errors import UsageError
 from bridge.requirements.algebra import Requirement, conda_requirement, parse_pypi
 from bridge.requirements.files.values import wrong
-from converters.deferred import dataclass, replace
 from converters.projects import canonicalize_name
 
 __all__ = ["Field"]
 
 
-@dataclass(frozen=True, slots=True)
 class Field:
     """A value of a file. Each method raises `UsageError` (`requirement-file`) for a value of another type.
+
+    Not a dataclass: a lock has tens of thousands of them.
 
     :param value: `None` where the file has none.
     :param where: its name, from the top of the file; empty for the whole document.
     """
 
-    value: object
-    path: Path
-    where: str = ""
+    __slots__ = ("path", "value", "where")
+
+    def __init__(self, value: object, path: Path, where: str = "") -> None:
+        self.value, self.path, self.where = value, path, where
 
     def wrong(self, problem: str, *, context: Iterable[str] = (), hint: str | None = None) -> UsageError:
         """Return the error for this value."""
@@ -34,7 +35,7 @@ class Field:
 
     def holding(self, value: object) -> Field:
         """Return another value at the same place."""
-        return replace(self, value=value)
+        return Field(value, self.path, self.where)
 
     def or_empty(self) -> Field:
         """Return an empty table in the place of `None`."""
@@ -65,6 +66,12 @@ class Field:
         if not isinstance(self.value, (dict, type(None))):
             raise self.wrong("a table was expected")
         return self.value or {}
+
+    def tables(self) -> tuple[Mapping[str, object], ...]:
+        """Return the tables of a list; none for `None`."""
+        if isinstance(self.value, list) and all(isinstance(each, dict) for each in self.value):
+            return tuple(self.value)
+        return tuple(each.table() for each in self.items())
 
     def text(self) -> str:
         if not isinstance(self.value, str):

@@ -138,15 +138,11 @@ def _node(field: Field, warnings: list[str]) -> Node:
         name=field["name"].text(),
         version=field["version"].text_or_none() or "",
         source={key: each.text() for key, each in field["source"].entries()},
-        edges=_edges(field["dependencies"]),
-        optional={name: _edges(each) for name, each in field["optional-dependencies"].entries()},
-        groups={name: _edges(each) for name, each in field["dev-dependencies"].entries()},
+        edges=field["dependencies"].tables(),
+        optional={name: each.tables() for name, each in field["optional-dependencies"].entries()},
+        groups={name: each.tables() for name, each in field["dev-dependencies"].entries()},
         entry=field.value,
     )
-
-
-def _edges(field: Field) -> tuple[Mapping[str, object], ...]:
-    return tuple(each.table() for each in field.items())
 
 
 def _roots(nodes: list[Node], members: tuple[str, ...], path: Path) -> list[Node]:

@@ -54,7 +54,7 @@ class _Files:
             if kind in source:
                 return [self._folder(source[kind], is_editable=kind == "editable")]
         entry = Field(self._node.entry, self._path, self._name)
-        packages: list[Locked] = [self._wheel(each.table()) for each in entry["wheels"].items()]
+        packages: list[Locked] = [self._wheel(each) for each in entry["wheels"].tables()]
         if "sdist" in entry:
             packages.append(self._sdist(entry["sdist"].table()))
         if not packages:
