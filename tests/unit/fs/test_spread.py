@@ -190,10 +190,12 @@ def test_the_answers_of_a_crew_come_in_order(jobs: int, count: int) -> None:
 def test_a_crew_works_while_its_tasks_are_added_and_what_it_fails_to_do_is_done_here() -> None:
     """MUST: no copy changes what is found: not one that dies, not one whose task fails there."""
     code = """
-import os, signal, time
+import os, signal
 from bridge.fs.crew import crew
 HERE = os.getpid()
+told, telling = os.pipe()
 def task(data):
+    os.write(telling, b".")
     if os.getpid() != HERE and data == b"die":
         os.kill(os.getpid(), signal.SIGKILL)
     if os.getpid() != HERE and data == b"fail":
@@ -202,7 +204,8 @@ def task(data):
 with crew(task, 3) as running:
     for data in (b"first", b"fail", b"second"):
         running.add(data)
-    time.sleep(0.3)
+    for _ in range(3):
+        os.read(told, 1)  # The copies have taken all.
     found = running.results()
 with crew(task, 3) as running:
     for data in (b"a", b"die", b"b") * 20:
@@ -217,9 +220,8 @@ def test_an_error_of_a_crew_is_raised_here_and_no_copy_stays() -> None:
 import os, time
 from bridge.fs.crew import crew
 try:
-    with crew(lambda data: time.sleep(60) if data else 1 / 0, 3) as running:
+    with crew(lambda data: time.sleep(0.3) if data else 1 / 0, 3) as running:
         running.add(b"x")
-        time.sleep(0.2)
         running.add(b"")
         running.results()
 except ZeroDivisionError:
