@@ -214,7 +214,7 @@ def _newest_record(space: Space, variable: VariableId) -> _Best | None:
         own = space.store.domains[variable]  # without providers, `2 << place` is a record and no choice of a provider
         left = own if owner == variable else _left(space, owner, (variable, 2 << place))
         left &= PRESENT & ~of_owner.wheel_bit
-        if left <= 0:
+        if left <= 0 or (owner != variable and not own & 2 << place):
             continue
         assert of_owner.conda is not None
         bit = left & -left
