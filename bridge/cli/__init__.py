@@ -13,7 +13,7 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit status. Reports every error instead of raising it.
 
-    Only what ends the process passes through: `KeyboardInterrupt` and `SystemExit`.
+    Only `SystemExit` passes through.
     """
     from bridge.cli import entry
 

@@ -12,7 +12,7 @@ from bridge.cli.streams import flush
 from bridge.errors import BridgeError, FaultError
 from bridge.faults import fault
 
-__all__ = ["Exit", "finish", "report", "unforeseen"]
+__all__ = ["Exit", "finish", "interrupted", "report", "unforeseen"]
 
 _NO_THREAD = "can't start new thread"  # what `threading` raises
 
@@ -46,6 +46,12 @@ def unforeseen(error: BaseException) -> FaultError:
         )
     failure.__cause__ = error
     return failure
+
+
+def interrupted() -> int:
+    """End the line of an interrupted command, and return the exit status of shells for SIGINT."""
+    sys.stderr.write("\n")
+    return 130
 
 
 def report(error: BridgeError, is_json: bool, typed: Sequence[str] = ()) -> int:

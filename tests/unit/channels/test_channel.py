@@ -80,6 +80,8 @@ def test_an_archive_that_is_not_what_was_promised(channels: Open, folders: tuple
     record = found.records("only")[0]
     with pytest.raises(IntegrityError):
         found.archive(replace(record, sha256="0" * 64))
+    with pytest.raises(IntegrityError):
+        found.archive(replace(record, sha256=None, md5="0" * 32))
     with pytest.raises(UnsafeInputError, match="no hash"):
         found.archive(replace(record, sha256=None, md5=None))
     with pytest.raises(IntegrityError, match="version is 9"):
