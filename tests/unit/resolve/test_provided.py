@@ -198,3 +198,25 @@ def test_an_extra_in_a_matchspec_belongs_to_the_record_that_offers_it() -> None:
     found = {package.record.name: package for package in world.solve(["py-tool[extras=[x]]"]).packages}
     assert found["py-tool"].record.version == "1.0"
     assert {*found["py-tool"].extras} == {"x"}
+
+
+def test_a_provider_that_a_search_has_excluded_is_not_compared_again() -> None:
+    world = World(
+        records=(
+            PYTHON,
+            record("u", "1.0"),
+            record("u", "2.0"),
+            record("fat", "2.0", "python", "u >=2"),
+            record("thin", "3.0", "python", "u <2"),
+            record("thin", "2.0", "python", "u >=2"),
+            record("mid", "3.0", "python", "u <2"),
+            record("mid", "1.0", "python"),
+        ),
+        wheels=(
+            wheel("proj-1.0-py3-none-any.whl", "u<2; extra=='x'"),
+            wheel("proj-3.0-py3-none-any.whl", "u; extra=='x'"),
+        ),
+        names={"fat": ["proj"], "thin": ["proj"], "mid": ["proj"]},
+    )
+    found = picks(world.solve(["python"], ["proj[x]"]))
+    assert len(found.keys() & {"fat", "thin", "mid"}) == 1
