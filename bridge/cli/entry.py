@@ -20,10 +20,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     typed = words if words is not None else sys.argv[1:]
     try:
         call = plain_call(typed)
-        if call is None:
-            from bridge.cli.group import cli
+    except BridgeError as error:
+        return _ended(error, typed)
+    if call is None:  # What fails in this import is not the command's error.
+        from bridge.cli.group import cli
 
-            call = partial(cli.main, args=words, prog_name="bridge", standalone_mode=False)
+        call = partial(cli.main, args=words, prog_name="bridge", standalone_mode=False)
+    try:
         call()
     except BaseException as error:  # noqa: BLE001 - `_ended` raises what ends the process
         return _ended(error, typed)
