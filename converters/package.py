@@ -26,7 +26,7 @@ __all__ = ["Member", "write_conda", "write_tar_bz2"]
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest date a zip can hold
 _EPOCH_SECONDS = 315532800
 _BLOCK = 1 << 18  # bytes given to the compressor at once
-_INFO_LEVEL = 15  # the lowest for `info/`: 2 to 5 % smaller than at 11, and little to compress
+_INFO_LEVEL = 15  # for `info/` from the default level on: 2 to 5 % smaller than at 11, and little to compress
 _LONG_MATCH_LEVEL = 3  # the lowest level with long-distance matching, which dominates the time of lower ones
 _LONG_MATCH = 256  # bytes; the ordinary search finds shorter matches better
 _WINDOW_LOG = 27  # 128 MiB, the largest window that decoders accept by default
@@ -83,7 +83,8 @@ def write_conda(
             _copy_part(archive, f"pkg-{stem}.tar.zst", packed)
         documents = info() if callable(info) else info
         described = [Member.of_bytes(f"info/{name}", data) for name, data in documents.items()]
-        _write_part(archive, f"info-{stem}.tar.zst", sorted(described, key=_path), max(level, _INFO_LEVEL), 1)
+        of_info = max(level, _INFO_LEVEL) if level >= DEFAULT_LEVEL else level
+        _write_part(archive, f"info-{stem}.tar.zst", sorted(described, key=_path), of_info, 1)
 
 
 def write_tar_bz2(stream: BinaryIO, info: Mapping[str, bytes], members: Iterable[Member]) -> None:

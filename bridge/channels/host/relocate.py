@@ -13,13 +13,14 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from pathlib import Path
 
 from bridge.channels.host import debian, macho
 from bridge.channels.host.contents import SHARED, PackagePath
 from bridge.channels.host.elf import Elf, Text, inspect
 from bridge.channels.host.layout import Interpreter, not_packable
+from bridge.paths import parent_directories
 from converters.deferred import replace
 
 __all__ = ["PLACEHOLDER", "PrefixRewriter", "is_generated", "relocate"]
@@ -97,19 +98,17 @@ def _text(layout: Interpreter, spelling: PrefixRewriter, part: PackagePath) -> P
         written = spelling.rewrite(data)
         if written != data:
             return replace(part, data=written, placeholder=PLACEHOLDER)
-    return replace(part, data=data)
+    return part if data is part.data else replace(part, data=data)
 
 
 class PrefixRewriter:
     """Replaces the spellings of the installation's prefix by the placeholder."""
 
-    def __init__(self, layout: Interpreter, known: Iterable[str], configured: str | None) -> None:
+    def __init__(self, layout: Interpreter, known: Collection[str], configured: str | None) -> None:
         """:param known: the package's paths; :param configured: the prefix given to `configure`, if known."""
         spelled = {str(layout.prefix), os.path.realpath(layout.prefix)}
         self.is_shared = bool(SHARED & spelled)
-        self._known = set(known) | _ROOTS
-        for path in known:
-            self._known.update(str(directory) for directory in PurePosixPath(path).parents if str(directory) != ".")
+        self._known = {*known, *_ROOTS, *parent_directories(known)}
         spelled |= {configured} if configured and configured.startswith("/") else set()
         self._multiarch = f"/{layout.multiarch}/" if layout.multiarch and self.is_shared else None
         self._spelled = [os.fsencode(name) for name in sorted(spelled, key=len, reverse=True)]
