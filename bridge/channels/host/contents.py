@@ -56,7 +56,7 @@ def is_packed(path: str) -> bool:
 def collect(layout: Interpreter) -> tuple[PackagePath, ...]:
     """Every path of the package with its source; nothing is relocated yet."""
     library = f"lib/{layout.name}"
-    sources = {f"bin/{layout.name}": layout.binary}
+    sources = {f"bin/{layout.name}": str(layout.binary)}
     for path, source in _files(layout.stdlib):
         if is_packed(path):
             sources[f"{library}/{path}"] = source
@@ -67,39 +67,38 @@ def collect(layout: Interpreter) -> tuple[PackagePath, ...]:
         headers = _files(layout.include)
         sources.update((f"include/{layout.name}/{path}", source) for path, source in headers)
     if layout.include is not None and layout.pyconfig is not None:
-        sources[f"include/{layout.name}/pyconfig.h"] = layout.pyconfig
-    sources.update((f"lib/{source.name}", source) for source in layout.libraries)
+        sources[f"include/{layout.name}/pyconfig.h"] = str(layout.pyconfig)
+    sources.update((f"lib/{source.name}", str(source)) for source in layout.libraries)
     sources.update(_for_compiling(layout))
     sources.update(_data(layout))
     readme = PackagePath(path=f"{layout.site_packages}/README.txt", data=_README)
     return (*_parts(sources), *_links(layout, sources), readme)
 
 
-def _files(directory: Path) -> Iterator[tuple[str, Path]]:
+def _files(directory: str | Path) -> Iterator[tuple[str, str]]:
     """Every file and symlink below `directory`, as (relative path, path)."""
     with os.scandir(directory) as entries:
         for entry in entries:
-            path = Path(entry.path)
             if entry.is_dir(follow_symlinks=False):
                 if entry.name not in _SKIPPED_DIRECTORIES:
-                    yield from ((f"{entry.name}/{below}", source) for below, source in _files(path))
+                    yield from ((f"{entry.name}/{below}", source) for below, source in _files(entry.path))
             elif entry.is_file():
-                yield entry.name, path
+                yield entry.name, entry.path
 
 
-def _for_compiling(layout: Interpreter) -> Iterator[tuple[str, Path]]:
+def _for_compiling(layout: Interpreter) -> Iterator[tuple[str, str]]:
     """The `.pc` files and `python3.11-config` of this version; a shared directory may hold those of others."""
     version = layout.name.removeprefix("python")
     for directory in (layout.prefix / "lib" / "pkgconfig", layout.prefix / "lib" / layout.multiarch / "pkgconfig"):
         for source in directory.glob("python*.pc"):
             if Path(os.path.realpath(source)).name in (f"python-{version}.pc", f"python-{version}-embed.pc"):
-                yield f"lib/pkgconfig/{source.name}", source
+                yield f"lib/pkgconfig/{source.name}", str(source)
     script = layout.prefix / "bin" / f"{layout.name}-config"
     if script.is_file():
-        yield f"bin/{layout.name}-config", Path(os.path.realpath(script))
+        yield f"bin/{layout.name}-config", os.path.realpath(script)
 
 
-def _data(layout: Interpreter) -> Iterator[tuple[str, Path]]:
+def _data(layout: Interpreter) -> Iterator[tuple[str, str]]:
     """Data of Tcl, Tk and terminfo, if the installation has its own."""
     if str(layout.prefix) in SHARED:
         return
@@ -112,24 +111,26 @@ def _data(layout: Interpreter) -> Iterator[tuple[str, Path]]:
             yield from ((f"{base}/{path}", source) for path, source in _files(directory))
 
 
-def _parts(sources: dict[str, Path]) -> Iterator[PackagePath]:
+def _parts(sources: dict[str, str]) -> Iterator[PackagePath]:
     """Files as they are; a symlink to an unpacked target becomes a copy of that file."""
-    real = {path: _real(source) for path, source in sources.items()}
-    packed = {real[path]: path for path, source in sources.items() if not source.is_symlink()}
-    for path, source in sources.items():
+    links = {path for path, source in sources.items() if os.path.islink(source)}
+    real = {path: _real(source, is_link=path in links) for path, source in sources.items()}
+    packed = {real[path]: path for path in sources if path not in links}
+    for path in sources:
         target = packed.get(real[path])
-        if source.is_symlink() and target is not None and target != path:
+        if path in links and target is not None and target != path:
             yield PackagePath(path=path, link=posixpath.relpath(target, posixpath.dirname(path)))
         else:
-            is_executable = bool(source.stat().st_mode & 0o111)
+            is_executable = bool(os.stat(real[path]).st_mode & 0o111)
             yield PackagePath(path=path, source=Path(real[path]), is_executable=is_executable)
 
 
-def _real(source: Path) -> str:
+def _real(source: str, *, is_link: bool) -> str:
     """`os.path.realpath`, resolving each directory only once."""
-    if source.is_symlink():
+    if is_link:
         return os.path.realpath(source)
-    return os.path.join(_real_directory(str(source.parent)), source.name)
+    directory, name = os.path.split(source)
+    return os.path.join(_real_directory(directory), name)
 
 
 @lru_cache(maxsize=4096)
@@ -137,7 +138,7 @@ def _real_directory(path: str) -> str:
     return os.path.realpath(path)
 
 
-def _links(layout: Interpreter, sources: dict[str, Path]) -> Iterator[PackagePath]:
+def _links(layout: Interpreter, sources: dict[str, str]) -> Iterator[PackagePath]:
     """`python3.13`, `python3` and `python`, which shebangs may name."""
     names = {f"python{layout.minor[0]}.{layout.minor[1]}", f"python{layout.minor[0]}", "python"} - {layout.name}
     for name in sorted(names):
