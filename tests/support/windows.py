@@ -144,7 +144,7 @@ class Machine:
             except OSError:
                 same = False
             if not same:
-                del self._ours[descriptor]
+                self._ours.pop(descriptor, None)  # another thread may have seen it too
         return {*self.opened, *self._ours.values()}
 
     def _real(self, path: str) -> Path:
