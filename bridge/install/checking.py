@@ -91,9 +91,11 @@ class Checker:
         that its channel knows by md5.
         """
         record = resolved.record
-        is_file = record.ecosystem == "conda" or (local_path(record.url) is not None and source_of(record.url) is None)
-        if record.sha256 is None and is_file:
-            record = replace(record, sha256=sha256_of(archive), size=archive.stat().st_size)
+        if record.sha256 is None:
+            local = None if source_of(record.url) is not None else local_path(record.url)
+            file = archive if record.ecosystem == "conda" else Path(local) if local is not None else None
+            if file is not None:  # Of an sdist, the record names the sdist; `archive` is the wheel built of it.
+                record = replace(record, sha256=sha256_of(file), size=file.stat().st_size)
         if record.ecosystem == "conda":
             content = self._packages.check(
                 archive,
