@@ -103,12 +103,7 @@ def removal(state: PrefixState, target: Target, names: Iterable[str], unexplaine
     staying = [installed for installed in state.installed if installed.meta_path not in unwanted]
     # Packages that no requested package needed before were installed by other means: they stay, with dependencies.
     needed_before = graph.closure([installed for installed in state.installed if installed.requested])
-    roots = [
-        each
-        for each in staying
-        if each.requested or each.meta_path in unexplained or each.meta_path not in needed_before
-    ]
-    needed = graph.closure(roots)
+    needed = graph.closure(_roots(staying, unexplained, needed_before))
     orphans = [each for each in staying if each.meta_path in needed_before and each.meta_path not in needed]
     keep = [installed for installed in staying if installed not in orphans]
     for installed in unwanted.values():
@@ -133,9 +128,8 @@ def orphaned(state: PrefixState, plan: Plan, unexplained: Collection[str]) -> li
     before = _Graph(state, plan.target).closure([each for each in state.installed if each.requested])
     others = [each for each in with_unmanaged(state).installed if each not in state.installed]
     after = (*plan.keep, *_coming(plan).values(), *others)
-    roots = [each for each in after if each.requested or each.meta_path in unexplained or each.meta_path not in before]
     left = PrefixState(prefix=plan.prefix, installed=after, python=plan.python)
-    needed = _Graph(left, plan.target).closure(roots)
+    needed = _Graph(left, plan.target).closure(_roots(after, unexplained, before))
     return [each for each in plan.keep if each.meta_path not in needed]
 
 
@@ -203,6 +197,17 @@ def with_extras(plan: Plan) -> Plan:
         step if isinstance(step, Remove) else replace(step, new=completed(step.new)) for step in plan.operations
     )
     return replace(plan, operations=tuple(operations))
+
+
+def _roots(
+    packages: Iterable[Installed], unexplained: Collection[str], needed_before: Collection[str]
+) -> list[Installed]:
+    """Return the packages that stay for their own sake: requested ones, and those that no requested one needed."""
+    return [
+        each
+        for each in packages
+        if each.requested or each.meta_path in unexplained or each.meta_path not in needed_before
+    ]
 
 
 def _coming(plan: Plan) -> dict[str, Installed]:
