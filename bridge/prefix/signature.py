@@ -14,7 +14,8 @@ from bridge.prefix.records import scan
 
 __all__ = ["signature_of_records"]
 
-_PYTHONS = ("bin/python", "bin/python3", "python.exe", "Scripts/python.exe", "pyvenv.cfg")
+_PYTHONS = ("bin/python", "bin/python3", "python.exe", "Scripts/python.exe")
+_SETTINGS = "pyvenv.cfg"
 
 
 def signature_of_records(prefix: Path) -> tuple[str, int] | None:
@@ -25,7 +26,9 @@ def signature_of_records(prefix: Path) -> tuple[str, int] | None:
     """
     root = str(prefix)
     try:
-        rows = [_row(root, path) for path in _PYTHONS if os.path.lexists(f"{root}/{path}")]
+        rows = [_row(root, path) for path in (*_PYTHONS, _SETTINGS) if os.path.lexists(f"{root}/{path}")]
+        # Nobody reads a program. Its `ctime` moves when another environment gets it as a hard link.
+        rows = [(path, now if path == _SETTINGS else now[:-1]) for path, now in rows]
         rows += [_row(root, path) for entry in scan(f"{root}/{META}") if (path := f"{META}/{entry.name}") != OWN]
         for site in prefixes.site_directories(prefix):
             for entry in scan(f"{root}/{site}"):
@@ -38,8 +41,8 @@ def signature_of_records(prefix: Path) -> tuple[str, int] | None:
     except (OSError, ValueError):
         return None
     text = repr(sorted(rows)).encode("utf-8", "surrogateescape")
-    return hashlib.sha256(text).hexdigest(), max((max(row[4:]) for row in rows), default=0)
+    return hashlib.sha256(text).hexdigest(), max((max(now[3:]) for _, now in rows), default=0)
 
 
-def _row(root: str, path: str) -> tuple[str, int, int, int, int, int]:
-    return path, *identity_of(f"{root}/{path}")
+def _row(root: str, path: str) -> tuple[str, tuple[int, ...]]:
+    return path, identity_of(f"{root}/{path}")

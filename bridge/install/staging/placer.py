@@ -10,7 +10,6 @@ from bridge.cache.aligned import is_aligned
 from bridge.cache.contents import Contents
 from bridge.errors import FaultError
 from bridge.fs.linking import LinkMode, SharedFiles, clone_file, copy_file
-from bridge.install.manifest import GENERATED
 from bridge.model import Fingerprint
 
 __all__ = ["Placer"]
@@ -52,13 +51,13 @@ class Placer:
     ) -> str | None:
         """Create `path` with the member `name`; return its sha256. If that is not the expected one, there is no file.
 
-        :param is_own: never a hard link, as bytecode and what installers rewrite, which a conda package may bring.
+        :param is_own: never a hard link, as bytecode and the records of distributions.
 
         It is not computed of a clone, nor with these modes of a copy: the cache was checked when it was made, and its
         time says that nobody wrote to it. Raises as `bridge.fs.write_file`.
         """
         mode, size = expected.mode or 0o644, expected.size
-        if self._directory is not None and size is not None and not (is_own or _is_rewritten(path)):
+        if self._directory is not None and size is not None and not (is_own or _is_record(path)):
             sha256 = self._link(tree, path, contents, name, expected)
             if sha256 is not None:
                 return sha256
@@ -90,6 +89,9 @@ class Placer:
         return sha256
 
 
-def _is_rewritten(path: str) -> bool:
-    """Whether python or installers write to a file of that name."""
-    return path.endswith(".pyc") or (path.endswith(GENERATED) and path.rpartition("/")[0].endswith(".dist-info"))
+def _is_record(path: str) -> bool:
+    """Whether python or installers write to the file, or commands watch it.
+
+    A further name moves `ctime`: with each new environment, all others would read their records again.
+    """
+    return path.endswith(".pyc") or path.rpartition("/")[0].endswith((".dist-info", ".egg-info"))

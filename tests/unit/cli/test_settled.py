@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import sys
 import time
@@ -15,6 +16,7 @@ import pytest
 from bridge.cli import commands, main
 from bridge.fs import unchanged
 from bridge.paths import OWN
+from bridge.prefix.signature import signature_of_records
 from tests.support.builders import install_distribution, install_record, make_conda, make_repodata, make_wheel
 from tests.support.environments import SITE, Environment
 
@@ -100,6 +102,23 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 def test_in_a_changed_environment_it_is_solved(known: Path, change: Callable[[Path], object]) -> None:
     change(known / "env")
     assert install(known, "tool", "leaf") != 0
+
+
+def test_hard_links_that_another_environment_gets_change_nothing(folder: Path) -> None:
+    """A further name moves `ctime`: no record is a hard link, and of the interpreter that time does not count."""
+    first, second = (Environment(folder / name).root for name in ("first", "second"))
+    options = ["--find-links", str(folder / "wheels"), "--link-mode", "hardlink", "tool", "leaf"]
+    words = ["install", "-q", "--no-index", "--override-channels", "-c", str(folder / "channel"), *options]
+    assert main([*words, "-p", str(first)]) == 0
+    (first / "bin/python").unlink()
+    (first / "bin/python").touch()
+    before = signature_of_records(first)
+    assert main([*words, "-p", str(second)]) == 0
+    assert (first / "share/tool").samefile(second / "share/tool")
+    os.link(first / "bin/python", folder / "program")
+    assert signature_of_records(first) == before
+    (first / "bin/python").write_bytes(b"another")
+    assert signature_of_records(first) != before
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"format": 1, "state": 0}', b'{"format": 1, "requests": 3}'])
