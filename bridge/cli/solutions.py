@@ -93,6 +93,12 @@ def checked(
     missing, statuses = (index.missing, index.statuses) if index is not None else ((), {})
     run.tell_once([f"--find-links: there is no {location}" for location in missing])
     run.tell_once(differences(resolution, run.channel_index))
+    known = {record.identity for record in installed}
+    records = [each.record for each in resolution.packages if each.requested and each.record.identity not in known]
+    if projects := [record.pypi_names[0] for record in records if record.ecosystem == "wheel" and record.pypi_names]:
+        from bridge.resolve.near_names import seldom_meant  # few runs request a new wheel
+
+        run.tell_once([*seldom_meant(projects)])
     undated = undated_warning(resolution, catalog.options.cooldown, installed)
     run.tell_once([*solution_warnings(resolution, statuses, installed), *([undated] if undated else [])])
     return resolution

@@ -19,7 +19,7 @@ from bridge.requirements.algebra import Requirement, conda_requirement, split_bi
 from converters.deferred import regex
 from converters.projects import canonicalize_name
 
-__all__ = ["KnownNames", "one_edit_apart", "with_near_names"]
+__all__ = ["KnownNames", "one_edit_apart", "seldom_meant", "with_near_names"]
 
 _SHORTEST = 4  # of a name; most pairs of shorter names are one edit apart
 _MANY = 3
@@ -157,6 +157,15 @@ def _near(requirement: Requirement, known: KnownNames, names: Collection[str], *
         in_channel = requirement.bound != "wheel" and name in names
         if name != asked and (in_channel or (not is_conda and known.files_of(canonicalize_name(name)))):
             yield name
+
+
+def seldom_meant(projects: Iterable[str]) -> Iterator[str]:
+    """Yield a warning for each project that only refers to the one that is meant, or is little known."""
+    public = _public_names()
+    for project in projects:
+        if project in public["placeholders"]:
+            names = " or ".join(f"`{name}`" for name in public["aliases"].get(project, ()))
+            yield f"{project} is seldom the project that is meant: did you mean {names}?"
 
 
 def _distance(asked: str, name: str) -> tuple[object, ...]:

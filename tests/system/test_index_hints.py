@@ -249,3 +249,12 @@ def test_a_find_links_location_that_does_not_exist(place: Place) -> None:
     assert ran.status == 0, ran.err
     assert "--find-links: there is no ./nowhere" in ran.err
     assert f"--find-links: there is no {place.first.url}/none.html" in ran.err
+
+
+def test_a_project_that_is_seldom_meant(place: Place) -> None:
+    for project in ("bs4", "docx"):
+        place.first.publish(wheel(place.folder / "1", project, "1.0", requires=("docx",) if project == "bs4" else ()))
+    ran = place.resolve("bs4")
+    assert ran.status == 0
+    assert "warning: bs4 is seldom the project that is meant: did you mean `beautifulsoup4`?" in ran.err
+    assert "docx is" not in ran.err

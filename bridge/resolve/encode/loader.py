@@ -246,7 +246,10 @@ class Loader:
                 return
 
     def _leave_out(self, variable: VariableId, bit: int, filename: str, error: BridgeError) -> None:
-        self.space.warnings[f"{filename} is left out: {error.message}"] = None
+        warning = f"{filename} is left out: {error.message}"
+        if error.objects.get("instead"):  # often of many files, but told once
+            warning = f"files of {self.space.variables[variable].key} refuse to be built: {error.hint}"
+        self.space.warnings[warning] = None
         self.space.failures[filename] = error
         self.space.forbid(variable, bit, Unreadable(filename, variable, bit))
 

@@ -45,13 +45,14 @@ def hint_of(facts: Sequence[Fact], space: Space, availability: Availability, ins
 
     :param instead: requests that a search has shown to work in place of refuted ones.
     """
-    asked = [f"ask for `{text}`" for text in instead]
-    ways = ", or ".join((*asked, *_ways(facts, space, availability)))
-    hint = ways or "add a channel with -c or an index with --extra-index-url"
     failures = [space.failures.get(fact.text) for fact in facts if isinstance(fact, Unreadable)]
     stated = [error for error in failures if isinstance(error, BuildError) or (error and error.id == "hash-missing")]
-    hints = dict.fromkeys(error.hint for error in stated if error.hint)
-    return "; ".join([hint, *hints])
+    successors = dict.fromkeys(error.hint for error in stated if error.hint and error.objects.get("instead"))
+    asked = [f"ask for `{text}`" for text in instead]
+    ways = ", or ".join((*successors, *asked, *_ways(facts, space, availability)))
+    hint = ways or "add a channel with -c or an index with --extra-index-url"
+    others = dict.fromkeys(error.hint for error in stated if error.hint and not successors)
+    return "; ".join([hint, *others])
 
 
 def _ways(facts: Sequence[Fact], space: Space, availability: Availability) -> Iterator[str]:

@@ -21,7 +21,7 @@ from bridge.archive.wheels import check_wheel
 from bridge.config import Settings
 from bridge.errors import BuildError, UnsafeInputError
 from bridge.faults import faults
-from bridge.sdists.build import confinement
+from bridge.sdists.build import confinement, refusals
 from bridge.sdists.build.environment import build_environment, hidden_paths, kept_paths
 from bridge.sdists.build.outputs import names, open_output
 from bridge.sdists.build.process import BuildResult, run
@@ -260,13 +260,14 @@ class _Build:
 
     def _failed(self, ended: BuildResult, count: int, what: str = "wheels") -> BuildError:
         lines = list(ended.lines)
-        last = lines[-1] if lines else f"it ended with status {ended.status}"
-        problem = ended.cut or (last if ended.status else f"it made {count} {what}")
+        said = refusals.reason(self._label, lines) if lines else f"it ended with status {ended.status}"
+        problem = ended.cut or (said if ended.status else f"it made {count} {what}")
+        instead = refusals.successor(self._label, lines)
         needs_network = not self._settings.builds.network and any(text in line for text in _NETWORK for line in lines)
         return BuildError(
             "build-failed",
             f"{self._label} could not be built: {problem}",
             context=lines,
-            hint=_NETWORK_HINT if needs_network else _HINT,
-            objects={"sdist": self._label, "status": ended.status, "output": lines},
+            hint=f"ask for `{instead}` instead" if instead else _NETWORK_HINT if needs_network else _HINT,
+            objects={"sdist": self._label, "status": ended.status, "output": lines, "instead": instead},
         )

@@ -337,3 +337,21 @@ def test_only_binary_builds_nothing_and_says_why(make_client: MakeClient, tmp_pa
             options=Options(builds=Formats(only_binary=frozenset({"x"}))),
         )
     assert "only-binary" in "\n".join(caught.value.context)
+
+
+@pytest.mark.slow
+def test_files_that_refuse_to_be_built_are_told_once_with_the_project_they_name(
+    make_client: MakeClient, tmp_path: Path
+) -> None:
+    links = tmp_path / "links"
+    refusal = b"raise SystemExit(\"'x' is deprecated, use 'y' instead\\nsee x.example\")"
+    for version in ("3.0", "2.0"):
+        make_sdist(links, "x", version, files={"backend.py": refusal})
+    make_wheel(links, "x", "1.0")
+    index = Index(make_client(), (), (str(links),))
+    files, warnings = chosen(index, "x")
+    assert files == ["x-1.0-py3-none-any.whl"]
+    assert warnings == ("files of x refuse to be built: ask for `y` instead",)
+    with pytest.raises(NoSolutionError) as caught:
+        chosen(index, "x>2")
+    assert str(caught.value.hint).startswith("ask for `y` instead")

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from bridge.archive.limits import Limits
 from bridge.archive.sdists import check_sdist
 from bridge.errors import UnsafeInputError
+from bridge.sdists.build.refusals import reason, successor
 from bridge.sdists.metadata import is_static, read_pkg_info, unpack
 from bridge.sdists.names import parse_sdist_name
 from tests.support.builders import tree_digest, zip_bytes
@@ -204,3 +205,49 @@ def test_what_is_no_name_of_an_sdist(name: str) -> None:
     with pytest.raises(UnsafeInputError) as caught:
         parse_sdist_name(name)
     assert caught.value.id == "sdist-name"
+
+
+SKLEARN = """\
+Getting build dependencies for wheel...
+The 'sklearn' PyPI package is deprecated, use 'scikit-learn'
+rather than 'sklearn' for pip commands.
+- use 'pip install scikit-learn' rather than 'pip install sklearn'
+https://sklearn.example/package"""
+TORCH = """\
+  File "<string>", line 15, in <module>
+Exception: You tried to install "pytorch". The package named for PyTorch is "torch\""""
+SEVERAL = """\
+Starting with v5.0.0, the 'azure' meta-package is deprecated and cannot be installed anymore.
+Please install the service specific packages prefixed by `azure` needed for your application.
+https://azure.example/10646"""
+CARET = """\
+packaging.requirements.InvalidRequirement: Expected semicolon
+    python_version>"3.7"
+                  ^"""
+COMPILER = """\
+SetuptoolsDeprecationWarning: numpy is deprecated, use 'other' instead
+numpy.distutils is deprecated, use 'meson' instead
+error: command 'gcc' failed: No such file or directory"""
+OUTPUTS = {
+    "quoted": ("sklearn-0.0.post12.tar.gz", SKLEARN, "The 'sklearn' PyPI", "scikit-learn"),
+    "in an exception": ("pytorch-1.0.2.tar.gz", TORCH, "Exception: You tried", "torch"),
+    "unquoted": (
+        "airflow-0.6.tar.gz",
+        "RuntimeError: Please install package apache-airflow instead of airflow",
+        "RuntimeError",
+        "apache-airflow",
+    ),
+    "by several": ("azure-5.0.0.zip", SEVERAL, "Starting with v5.0.0", None),
+    "a caret": ("x-1.0.tar.gz", CARET, "packaging.requirements.InvalidRequirement", None),
+    "a compiler": ("numpy-1.0.tar.gz", COMPILER, "error: command 'gcc'", None),
+    "a directory": ("my.project", "my_project was renamed: pip install theirs", "my_project", "theirs"),
+    "indented alone": ("x-1.0.tar.gz", "  boom", "  boom", None),
+}
+
+
+@pytest.mark.parametrize("case", OUTPUTS)
+def test_what_the_output_of_a_failed_build_says(case: str) -> None:
+    label, output, said, instead = OUTPUTS[case]
+    lines = output.splitlines()
+    assert reason(label, lines).startswith(said)
+    assert successor(label, lines) == instead
