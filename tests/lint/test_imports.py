@@ -88,6 +88,7 @@ LATE = {
     ("converters/metadata", "packaging.version"): "most versions are canonical as they are written",
     ("converters/target", "packaging"): "a list needs no wheel tags, and most versions of python are plain",
     ("bridge/fs/removal", "concurrent.futures"): "it imports logging; most commands remove no tree",
+    ("bridge/fs/statuses", "ctypes"): "only an audit reads all statuses",
     ("bridge/fs/durability", "ctypes"): "most commands write nothing that must last",
     ("bridge/sdists/names", "packaging"): "a list tells sources by their URLs, and reads no name of an sdist",
     ("bridge/fs/copies", "pickle"): "most answers of copies are plain values",

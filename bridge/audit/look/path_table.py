@@ -37,7 +37,7 @@ class PathTable:
 
 
 EMPTY_TABLE = PathTable(
-    rows={}, modes=array("q"), sizes=array("q"), links=array("q"), directories={}, other=(), binaries=()
+    rows={}, modes=array("H"), sizes=array("q"), links=array("I"), directories={}, other=(), binaries=()
 )
 
 
@@ -46,14 +46,15 @@ def path_table_of(tree: Tree) -> PathTable:
     paths: list[str] = []
     binaries: list[str] = []
     other: list[str] = []
-    modes, sizes, links = array("q"), array("q"), array("q")
+    modes, sizes, links = array("H"), array("q"), array("I")
     directories = {}
     for directory in tree.directories():
         base = f"{directory.path}/" if directory.path else ""
         directories[directory.path] = directory.names
-        others = {row for row, mode in enumerate(directory.modes) if mode & _FORMAT != stat.S_IFREG}
+        some = directory.statuses.modes
+        others = {row for row, mode in enumerate(some) if mode & _FORMAT != stat.S_IFREG}
         if directory.path in PROGRAMS:
-            pairs = enumerate(zip(directory.names, directory.modes, strict=True))
+            pairs = enumerate(zip(directory.names, some, strict=True))
             wanted = [row for row, (name, mode) in pairs if mode & 0o111 or is_binary_name(name)]
         elif may_be_binary("\0".join(directory.names)):
             wanted = [row for row, name in enumerate(directory.names) if is_binary_name(name)]
@@ -62,9 +63,9 @@ def path_table_of(tree: Tree) -> PathTable:
         binaries += [base + directory.names[row] for row in wanted if row not in others]
         other += [base + directory.names[row] for row in sorted(others)]
         paths += [base + name for name in directory.names]
-        modes += directory.modes
-        sizes += directory.sizes
-        links += directory.links
+        modes += some
+        sizes += directory.statuses.sizes
+        links += directory.statuses.links
     return PathTable(
         rows=dict(zip(paths, range(len(paths)), strict=True)),
         modes=modes,

@@ -1,60 +1,43 @@
 """Read `lstat` of every path of a prefix once, for comparison with a cached report and for a new audit.
 
-The result is kept in columns, six numbers for each path, because most paths are only counted and compared.
+The result is kept in columns, because most paths are only counted and compared.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import stat
 import time
-from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from itertools import chain
-from operator import attrgetter, itemgetter
 
 from bridge.errors import FaultError
 from bridge.fs.processes import Spread, processors, spread
+from bridge.fs.statuses import Statuses, statuses_of
 from bridge.fs.unchanged import Identity, identity_of
 from bridge.paths import META, OWN
 from converters.deferred import dataclass
 
 __all__ = ["Directory", "Tree", "Walk", "read_tree", "walking"]
 
-_Getter = Callable[[os.stat_result], int]
-# Modes, sizes, links, change times, other times, inodes. By index where there is one, which takes half of the time.
-_FIELDS: tuple[_Getter, ...] = (
-    *map(itemgetter, (stat.ST_MODE, stat.ST_SIZE, stat.ST_NLINK)),
-    *map(attrgetter, ("st_ctime_ns", "st_mtime_ns")),
-    itemgetter(stat.ST_INO),
-)
-_WIDTH = len(_FIELDS)
-_name = attrgetter("name")
-_WORD = (1 << 64) - 1
 _DEPTH = 4  # `lib/python3.12/site-packages/NAME`: everything below such a directory is one task
 _MANY = 64  # tasks from which forking pays
 
-PackageRow = tuple[str, str, bytes]  # a directory, the names in it, sorted and parted by NUL, and columns of numbers
+PackageRow = tuple[str, bytes, bytes]  # a directory, the names in it, sorted and parted by NUL, and their statuses
 Group = list[PackageRow]  # of one task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Directory:
-    """One directory, with the columns of its entries, in the order of `names`.
+    """One directory, and the statuses of its entries, in the order of `names`.
 
     :param path: prefix-relative; `""` for the prefix itself.
-    :param modes: `st_mode`; `sizes`: bytes, 0 for directories; `links`: the link count of the inode.
     """
 
     path: str
     names: tuple[str, ...]
-    modes: array[int]
-    sizes: array[int]
-    links: array[int]
+    statuses: Statuses
 
 
 class Tree:
@@ -69,16 +52,13 @@ class Tree:
     @cached_property
     def newest(self) -> int:
         """The newest `st_ctime`, in ns since the epoch."""
-        rows = (numbers for group in self._groups for _, names, numbers in group if names)
-        return max((max(_columns(row)[3]) for row in rows), default=0)
+        return max((Statuses(packed=packed).newest for group in self._groups for _, _, packed in group), default=0)
 
     def directories(self) -> Iterator[Directory]:
         """Parents before children."""
-        for directory, names, row in _ordered({row[0]: row for group in self._groups for row in group}):
-            modes, sizes, links, *_ = _columns(row)
-            yield Directory(
-                path=directory, names=tuple(names.split("\0")) if names else (), modes=modes, sizes=sizes, links=links
-            )
+        for directory, names, packed in _ordered({row[0]: row for group in self._groups for row in group}):
+            listed = tuple(os.fsdecode(names).split("\0")) if names else ()
+            yield Directory(path=directory, names=listed, statuses=Statuses(packed=packed))
 
 
 class Walk:
@@ -143,9 +123,8 @@ def read_tree(prefix: str, jobs: int | None = None) -> Tree:
 
 def _digest(rows: Iterable[PackageRow]) -> bytes:
     digest = hashlib.blake2b(digest_size=32)
-    for directory, names, numbers in rows:
-        digest.update(f"{directory}\0{names}\0\0".encode("utf-8", "surrogatepass"))
-        digest.update(numbers)
+    for directory, names, packed in rows:
+        digest.update(b"%b\0%b\0\0%b" % (os.fsencode(directory), names, packed))
     return digest.digest()
 
 
@@ -178,7 +157,7 @@ def _plan(prefix: str) -> tuple[list[str], list[str]]:
         level = [
             path
             for directory in level
-            for entry in _list(f"{prefix}/{directory}", prefix, directory)
+            for entry in _list(prefix, directory)
             if entry.is_dir(follow_symlinks=False) and (path := _join(directory, entry.name)) != OWN
         ]
     return tops, level
@@ -186,45 +165,28 @@ def _plan(prefix: str) -> tuple[list[str], list[str]]:
 
 def _read_directory(prefix: str, directory: str) -> tuple[PackageRow, list[str]]:
     """A directory's row, and its subdirectories."""
-    try:
+    try:  # Relative to a descriptor, the kernel resolves one name for each path, not all of its parents.
         descriptor = os.open(f"{prefix}/{directory}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            listed = os.listdir(descriptor)
+            if directory == META and (own := OWN.rpartition("/")[2]) in listed:
+                listed.remove(own)
+            names, packed = statuses_of(
+                descriptor, os.fsencode("\0".join(sorted(listed))).split(b"\0") if listed else ()
+            )
+        finally:
+            os.close(descriptor)
     except (FileNotFoundError, NotADirectoryError):  # It was removed meanwhile.
-        return (directory, "", b""), []
+        return (directory, b"", b""), []
     except OSError as error:
         raise _unreadable(prefix, directory, error) from error
-    try:  # Relative to a descriptor, the kernel resolves one name for each path, not all of its parents.
-        entries = sorted(_list(descriptor, prefix, directory), key=_name)
-        if directory == "conda-meta":
-            entries = [entry for entry in entries if f"{directory}/{entry.name}" != OWN]
-        try:
-            found = [entry.stat(follow_symlinks=False) for entry in entries]
-        except FileNotFoundError:
-            entries, found = _existing(entries)
-    finally:
-        os.close(descriptor)
-    names = [entry.name for entry in entries]
-    columns = [list(map(field, found)) for field in _FIELDS]
-    below = []
-    for index in [index for index, mode in enumerate(columns[0]) if stat.S_ISDIR(mode)]:
-        below.append(_join(directory, names[index]))
-        for column in (1, 3, 4):  # of directories no sizes and times
-            columns[column][index] = 0
-    return (directory, "\0".join(names), _packed(columns)), below
+    below = [_join(directory, os.fsdecode(names[row])) for row in Statuses(packed=packed).directories]
+    return (directory, b"\0".join(names), packed), below
 
 
-def _existing(entries: Iterable[os.DirEntry[str]]) -> tuple[list[os.DirEntry[str]], list[os.stat_result]]:
-    """Those that were not removed meanwhile."""
-    kept, found = [], []
-    for entry in entries:
-        with contextlib.suppress(FileNotFoundError):
-            found.append(entry.stat(follow_symlinks=False))
-            kept.append(entry)
-    return kept, found
-
-
-def _list(source: str | int, prefix: str, directory: str) -> list[os.DirEntry[str]]:
+def _list(prefix: str, directory: str) -> list[os.DirEntry[str]]:
     try:
-        with os.scandir(source) as entries:
+        with os.scandir(f"{prefix}/{directory}") as entries:
             return list(entries)
     except (FileNotFoundError, NotADirectoryError):
         return []
@@ -239,21 +201,6 @@ def _unreadable(prefix: str, directory: str, error: OSError) -> FaultError:
 
 def _join(directory: str, name: str) -> str:
     return f"{directory}/{name}" if directory else name
-
-
-def _packed(columns: list[list[int]]) -> bytes:
-    numbers = list(chain.from_iterable(columns))
-    try:
-        return array("q", numbers).tobytes()
-    except OverflowError:  # Some file systems use all 64 bits of inode numbers.
-        return array("Q", [number & _WORD for number in numbers]).tobytes()
-
-
-def _columns(row: bytes) -> list[array[int]]:
-    numbers = array("q")
-    numbers.frombytes(row)
-    count = len(numbers) // _WIDTH
-    return [numbers[start : start + count] for start in range(0, len(numbers), count or 1)] or [numbers] * _WIDTH
 
 
 def _ordered(rows: dict[str, PackageRow]) -> Iterator[PackageRow]:
