@@ -1,29 +1,26 @@
 """The only place that prints: tables, progress, warnings and errors by rich, documents as JSON.
 
 Data goes to standard output, everything else to standard error. Text is clear without colour; control characters of
-foreign texts are escaped. rich is imported when it lays something out: a JSON document does not need it.
+foreign texts are escaped.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
+from bridge.cli.console import Output
 from bridge.cli.progress import Phases, ProgressDisplay
 from bridge.cli.streams import is_unicode
 from bridge.cli.tables import fit
-from bridge.cli.texts import aligned, coloured, counted, has_markup, printable, safe, short, size
+from bridge.cli.texts import aligned, coloured, counted, printable, safe, short, size
 from bridge.errors import BridgeError, few
 from bridge.secrets import masked
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from bridge.audit.finding import Report
     from bridge.audit.packages import PackageList
     from bridge.audit.queries import Ownership, Reasons
@@ -36,8 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Renderer"]
 
-_FORCING = ("FORCE_COLOR", "TTY_COMPATIBLE")  # variables by which rich takes a pipe for a terminal
-_NO_EDGE = 10_000  # columns
 _MAX_OWNERS = 12  # of a folder
 
 
@@ -50,19 +45,12 @@ class Renderer:
 
     def __init__(self, *, is_json: bool, quiet: bool, verbose: bool, progress: bool, color: str) -> None:
         self._is_json, self._quiet, self._verbose, self._progress = is_json, quiet, verbose, progress
-        self._forced = {"always": True, "never": False}.get(color)
+        forced = {"always": True, "never": False}.get(color)
+        self._out, self._err = Output(is_error=False, forced=forced), Output(is_error=True, forced=forced)
         self.warnings = 0
         self._shown: Plan | None = None
         self._phases: Phases | None = None
         self._display: ProgressDisplay | None = None
-
-    @cached_property
-    def _out(self) -> Console:
-        return _console(False, self._forced)
-
-    @cached_property
-    def _err(self) -> Console:
-        return _console(True, self._forced)
 
     # Documents, errors, messages
 
@@ -103,15 +91,12 @@ class Renderer:
 
     def _say(self, message: str, title: str = "", style: str = "") -> None:
         """A line on standard error. Files and pipes need no rich for it."""
-        if self._is_plain(sys.stderr):
+        if self._err.is_plain:
             sys.stderr.write(f"{title and f'{title}: '}{printable(message)}\n")
         else:
             named = f"[{style}]{safe(title)}[/]: " if title else ""
             show = self._err.print if self._display is None else self._display.print
             show(f"{named}{safe(message)}")
-
-    def _is_plain(self, stream: TextIO) -> bool:
-        return not self._forced and not stream.isatty() and not any(map(os.environ.get, _FORCING))
 
     @property
     def is_unicode(self) -> bool:
@@ -121,7 +106,7 @@ class Renderer:
     def lines(self, texts: Iterable[str]) -> None:
         """Lines of a result, on standard output."""
         for text in texts:
-            sys.stdout.write(f"{printable(text)}\n") if self._is_plain(sys.stdout) else self._out.print(safe(text))
+            sys.stdout.write(f"{printable(text)}\n") if self._out.is_plain else self._out.print(safe(text))
 
     @property
     def width(self) -> int | None:
@@ -133,22 +118,22 @@ class Renderer:
 
         :param short: titles of the columns that a narrow terminal gets shortened or not at all (see `tables`).
         """
-        if self._is_plain(sys.stdout):
+        if self._out.is_plain:
             sys.stdout.writelines(f"{line}\n" for line in aligned([titles, *rows]))
             return
         self._laid_out(self._out, titles, rows, short)
 
     def _laid_out(
-        self, console: Console, titles: Sequence[str], rows: Iterable[Sequence[str]], short: Collection[str]
+        self, output: Output, titles: Sequence[str], rows: Iterable[Sequence[str]], short: Collection[str]
     ) -> None:
-        """Print a table as wide as the console; the titles in bold, unless all are empty."""
+        """Print a table as wide as the terminal; the titles in bold, unless all are empty."""
         cells = [[printable(cell) for cell in row] for row in rows]
-        mark = "…" if is_unicode(sys.stderr if console.stderr else sys.stdout) else "~"
-        layout = fit(titles, cells, console.width, short, mark)
+        mark = "…" if is_unicode(output.stream) else "~"
+        layout = fit(titles, cells, output.width, short, mark)
         for line in layout.head if any(titles) else ():
-            console.print(f"[bold]{safe('  '.join(line).rstrip())}[/]")
+            output.print(f"[bold]{safe('  '.join(line).rstrip())}[/]")
         for line in layout.lines:
-            console.print("  ".join(map(coloured, layout.titles, line)).rstrip())
+            output.print("  ".join(map(coloured, layout.titles, line)).rstrip())
         if layout.omitted:
             self.note(f"no room for: {', '.join(layout.omitted)}; --json has all")
 
@@ -164,7 +149,7 @@ class Renderer:
             return
         self._phases = phases = Phases()
         if is_shown:
-            self._display = ProgressDisplay(phases, lambda: self._err, is_unicode=is_unicode(sys.stderr))
+            self._display = ProgressDisplay(phases, lambda: self._err.console, is_unicode=is_unicode(sys.stderr))
         try:
             yield phases
         finally:
@@ -320,8 +305,7 @@ class Renderer:
         from bridge.cli.audit_text import report_lines
 
         for line in report_lines(report, is_detailed=self._verbose or is_filtered):
-            is_text = self._is_plain(sys.stdout) and not has_markup(line)
-            self.text(f"{line}\n") if is_text else self._out.print(line)
+            self._out.print(line)
 
     def inventory(self, packages: PackageList) -> None:
         """The packages of a prefix with their origins."""
@@ -380,19 +364,3 @@ class Renderer:
 def _json(value: object, indent: int | None = None) -> str:
     """JSON that standard output can encode; lone surrogates (names that are not UTF-8) are escaped."""
     return json.dumps(value, indent=indent, ensure_ascii=not is_unicode(sys.stdout))
-
-
-def _console(is_error: bool, forced: bool | None) -> Console:
-    """A console that does not wrap lines in files and pipes."""
-    from rich.console import Console
-
-    console = Console(
-        stderr=is_error,
-        force_terminal=forced,
-        highlight=False,
-        soft_wrap=True,
-        no_color=True if forced is False else None,
-    )
-    if not console.file.isatty():
-        console.width = _NO_EDGE
-    return console

@@ -8,11 +8,13 @@ from urllib.parse import urlsplit
 from bridge.cli.tables import width_of
 from bridge.errors import escaped
 from bridge.secrets import masked
+from converters.deferred import regex
 
-__all__ = ["aligned", "coloured", "counted", "has_markup", "printable", "safe", "short", "size"]
+__all__ = ["aligned", "coloured", "counted", "printable", "safe", "short", "size", "unmarked"]
 
 
 _SOURCES = {"conda": "green", "wheel": "blue", "unmanaged": "yellow", "source": "blue"}
+_TAG = regex(r"(\\*)(\[[a-z#/@][^\[]*?\])")  # after an odd number of backslashes it is text
 _MARKS = {"+": "green", "-": "red", "=": "cyan", "~": "yellow"}
 
 
@@ -34,18 +36,14 @@ def printable(text: str) -> str:
 
 
 def safe(text: str) -> str:
-    """The same for text with markup of rich, which is escaped too."""
-    text = printable(text)
-    if not has_markup(text):
-        return text
-    from rich.markup import escape
-
-    return escape(text)
+    """The same for text with markup of rich, which is escaped as rich does."""
+    text = _TAG.sub(r"\1\1\\\2", printable(text))
+    return f"{text}\\" if text.endswith("\\") and not text.endswith("\\\\") else text
 
 
-def has_markup(text: str) -> bool:
-    """Whether rich may read anything in a text as markup."""
-    return "[" in text or "\\" in text
+def unmarked(markup: str) -> str:
+    """The text of markup, as rich prints it where nothing has a style."""
+    return _TAG.sub(lambda tag: "\\" * (len(tag[1]) // 2) + (tag[2] if len(tag[1]) % 2 else ""), markup)
 
 
 def coloured(title: str, cell: str) -> str:
