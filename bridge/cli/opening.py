@@ -29,5 +29,10 @@ def open_session(
     """
     if request is None:
         return Session(settings, progress, tell=tell, check=check)
-    records = request.locked_records(settings)
-    return Session(request.applied(settings), progress, request.locked, tell, records, check)
+    session = Session(request.applied(settings), progress, request.locked, tell, check=check)
+    try:
+        session.records = request.locked_records(session.settings, lambda: session.client)
+    except BaseException:
+        session.close()
+        raise
+    return session

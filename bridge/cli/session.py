@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -55,15 +54,14 @@ class Session:
         progress: Progress | None = None,
         locked: Mapping[str, tuple[IndexFile, ...]] | None = None,
         tell: Callable[[str], None] | None = None,
-        records: LockedRecords | None = None,
         check: Callable[[], None] | None = None,
     ) -> None:
         """:param locked: project → the files that a lock names; no index is asked for these.
-        :param records: the conda packages of locks; no channel is asked for their names.
         :param tell: receives urgent warnings at once; the default adds them to `warnings`.
         :param check: called again and again within long steps; raises `CancelledError` to end the run.
         """
-        self._locked, self.records = locked or {}, records
+        self._locked = locked or {}
+        self.records: LockedRecords | None = None  # of locks, paths and URLs; no channel is asked for their names
         self.settings, self.progress = settings, progress
         self.log = RequestLog()
         self.watcher: Watcher | None = None
@@ -79,6 +77,9 @@ class Session:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         for channels in self._opened:
             channels.close()
         if "client" in self.__dict__:
@@ -323,13 +324,14 @@ class Session:
         :param recorder: records the solve.
         :param patience: as in `SolveRequest`.
         """
-        from bridge.cli.solutions import checked, explained, pinned, solved
+        from bridge.cli.demands import bound, check_files, configured_constraints, pinned
+        from bridge.cli.solutions import checked, explained, solved
         from bridge.resolve import SolveRequest, Standing
 
         standing = standing or Standing()
-        constraints = (*wanted.constraints, *self._configured_constraints)
+        constraints = (*wanted.constraints, *configured_constraints(self.settings))
         requirements, earlier, constraints, pins, configured = (
-            self.bound(each, channels, offered)
+            bound(self, each, channels, offered)
             for each in (
                 wanted.requirements,
                 standing.earlier,
@@ -338,7 +340,7 @@ class Session:
                 pinned(self.settings),
             )
         )
-        self.check_files((*requirements, *earlier))
+        check_files((*requirements, *earlier))
         foreign = tuple(each.requirement for each in offered.staying) if offered is not None else ()
         request = SolveRequest(
             requirements=requirements,
@@ -357,44 +359,3 @@ class Session:
         return checked(
             self, resolution, wanted, catalog, None if offered is not None and offered.is_known_only else offered
         )
-
-    @cached_property
-    def _configured_constraints(self) -> tuple[algebra.Requirement, ...]:
-        """The constraints from pip's configuration."""
-        if not self.settings.constraints:
-            return ()
-        from bridge.requirements.files.pip_format import read_constraints
-
-        return tuple(each for path in self.settings.constraints for each in read_constraints(Path(path), os.environ))
-
-    def bound(
-        self,
-        requirements: Sequence[algebra.Requirement],
-        channels: Channels,
-        offered: InstalledCandidates | None = None,
-    ) -> tuple[algebra.Requirement, ...]:
-        """The requirements with their channel clauses bound to channels; a channel not in this run is added, and told.
-
-        Raises `UsageError` (`invalid-channel`).
-        """
-        from bridge.resolve.preflight import bound_to_channels
-
-        origins = {record.origin for record in (offered.records if offered is not None else ())}
-        before = channels.urls
-        try:
-            return bound_to_channels(
-                requirements,
-                lambda name, clause: channels.reach(name, clause, offered=origins),
-                channels.lists_wheels,
-            )
-        finally:
-            if added := ", ".join(map(masked, channels.texts[len(before) :])):
-                self.tell_once([f"added after the other channels, because a requirement names it: {added}"])
-
-    @staticmethod
-    def check_files(requirements: Sequence[algebra.Requirement]) -> None:
-        """Refuse damaged local files before a solve."""
-        if any(requirement.url is not None for requirement in requirements):
-            from bridge.resolve.local_files import check_local_files
-
-            check_local_files(requirements)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from bridge.resolve.recording import Recorder
     from bridge.resolve.search.joint import Watcher
 
-__all__ = ["RunPort", "checked", "explained", "naming_indexes", "pinned", "solved"]
+__all__ = ["RunPort", "checked", "explained", "naming_indexes", "solved"]
 
 
 class RunPort(Protocol):
@@ -55,15 +55,6 @@ class RunPort(Protocol):
     def used_index(self) -> Index | None: ...
 
     def tell_once(self, warnings: Sequence[str]) -> None: ...
-
-
-def pinned(settings: Settings) -> tuple[algebra.Requirement, ...]:
-    """The pins from conda's configuration. Raises as `configured_pins`."""
-    if not settings.conda.pinned_packages:
-        return ()
-    from bridge.install.frozen_and_pinned import configured_pins
-
-    return configured_pins(settings)
 
 
 def solved(run: RunPort, request: SolveRequest, catalog: Catalog, recorder: Recorder | None) -> Resolution:

@@ -29,6 +29,10 @@ class LockedRecords:
     is_whole: bool = False
 
     @property
+    def urls(self) -> frozenset[str]:
+        return frozenset(each.record.url for packages in self.by_name.values() for each in packages)
+
+    @property
     def projects(self) -> dict[str, list[str]]:
         """Conda name → the PyPI projects that the lock says it provides."""
         known = {

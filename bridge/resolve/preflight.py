@@ -12,7 +12,6 @@ from bridge.config.cooldown import Cooldown
 from bridge.errors import NoSolutionError, UnsafeInputError, UsageError, few
 from bridge.model import IndexFile, Resolution
 from bridge.requirements.algebra import CondaSpec, Requirement, marker_holds, parse
-from bridge.requirements.files.local import unindexed_package
 from bridge.requirements.wanted import Wanted
 from bridge.resolve.explain.ranges import version_range
 from bridge.secrets import masked
@@ -41,6 +40,7 @@ def bound_to_channels(
     requirements: Iterable[Requirement],
     reach: Callable[[str, str], frozenset[str]],
     lists_wheels: Callable[[str, frozenset[str]], bool] = lambda *_: False,
+    given: Collection[str] = (),
 ) -> tuple[Requirement, ...]:
     """Return the requirements, each channel clause with the origins of the channels that it names.
 
@@ -49,7 +49,7 @@ def bound_to_channels(
         channel alone does not bind it to conda.
     """
     return tuple(
-        requirement if requirement.conda is None else _bound(requirement, requirement.conda, reach, lists_wheels)
+        requirement if requirement.conda is None else _bound(requirement, requirement.conda, reach, lists_wheels, given)
         for requirement in requirements
     )
 
@@ -59,8 +59,9 @@ def _bound(
     spec: CondaSpec,
     reach: Callable[[str, str], frozenset[str]],
     lists_wheels: Callable[[str, frozenset[str]], bool],
+    given: Collection[str],
 ) -> Requirement:
-    if spec.url is not None and unindexed_package(requirement) is None:
+    if spec.url is not None and spec.url.partition("#")[0] not in given:
         reach(spec.name, spec.url.rsplit("/", 2)[0])  # the package's record has to be read
     if spec.channel is None:
         return requirement

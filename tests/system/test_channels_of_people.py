@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -208,6 +209,30 @@ def test_a_package_at_a_path_needs_no_channel(bridge: Bridge, tmp_path: Path) ->
     assert bridge("install", "-p", "env", "-c", tmp_path / "private", "later").status == 0
     listed = bridge("list", "-p", "env", "--json").document["packages"]
     assert {each["name"]: each["version"] for each in listed} == {"base": "2.0", "later": "1.0", "tool": "1.0"}
+
+
+@pytest.mark.parametrize("place", ["releases/v1", "download/noarch"])
+def test_a_package_at_a_url_needs_no_channel(bridge: Bridge, server: Server, tmp_path: Path, place: str) -> None:
+    """As of a release, or behind the download link of a web page: later changes do not ask for a channel there."""
+    package = make_conda(tmp_path / "made", "tool", "1.0")
+    server.add(f"/{place}/{package.name}", package.read_bytes())
+    private = tmp_path / "private"
+    make_conda(private, "later", "1.0", depends=["tool"])
+    make_repodata(private)
+    url = f"{server.url}/{place}/{package.name}"
+    created = bridge("create", "-p", "env", url, "-c", private)
+    assert created.status == 0, created.err
+    for _ in range(2):
+        installed = bridge("install", "-p", "env", "-c", private, "later")
+        assert installed.status == 0, installed.err
+    record = json.loads((bridge.folder / "env/conda-meta/tool-1.0-0.json").read_bytes())
+    assert (record["url"], record["channel"], record["requested_specs"]) == (url, "<unknown>", [url])
+    digest = hashlib.sha256(package.read_bytes()).hexdigest()
+    assert bridge("create", "-p", "pinned", f"{url}#sha256:{digest}", "-c", private).status == 0
+    other = bridge("create", "-p", "other", f"{url}#sha256:{'0' * 64}", "-c", private)
+    assert (other.status, "hash-mismatch" in other.err) == (5, True), other.err
+    gone = bridge("create", "-p", "other", f"{server.url}/{place}/tool-2.0-0.conda", "-c", private)
+    assert gone.status == 10, gone.err
 
 
 def test_an_old_record_is_verified_by_its_md5(bridge: Bridge, server: Server, channel: Path) -> None:

@@ -1,27 +1,42 @@
-"""Conda packages that the user names by their paths."""
+"""Conda packages that the user names by their paths or URLs, and that no channel lists."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
+from bridge.channels.repodata import Repodata
+from bridge.config import Settings
 from bridge.convert.indexed import read_package
-from bridge.errors import BridgeError, UsageError
+from bridge.errors import BridgeError, NetworkError, UsageError
+from bridge.fetch.urls import file_name
 from bridge.requirements.algebra import Requirement
-from bridge.requirements.files.local import unindexed_package
+from bridge.requirements.files.local import package_url
 from bridge.requirements.locked import LockedConda
 from converters.record import conda_record
+from converters.target import SUBDIRS
+
+if TYPE_CHECKING:
+    from bridge.fetch.client import Client
 
 __all__ = ["local_packages"]
 
 
-def local_packages(requirements: Iterable[Requirement], platform: str) -> dict[str, tuple[LockedConda, ...]]:
-    """Return the packages at paths that no channel lists, each as the only candidate of its name.
+def local_packages(
+    requirements: Iterable[Requirement], settings: Settings, platform: str, client: Callable[[], Client]
+) -> dict[str, tuple[LockedConda, ...]]:
+    """Return the packages at paths and URLs that no channel lists, each as the only candidate of its name.
 
-    Raises what reading a package raises, and `UsageError` (`local-file`): it is for another platform.
+    Raises what reading or downloading a package raises, and `UsageError` (`local-file`): it is for another platform.
     """
     packages: dict[str, tuple[LockedConda, ...]] = {}
-    for path in filter(None, map(unindexed_package, requirements)):
+    for requirement in requirements:
+        url = package_url(requirement)
+        if url is None or requirement.conda is None or _is_listed(url, settings, platform, client):
+            continue
+        sha256 = dict(requirement.conda.artifact).get("sha256")
+        path = client().download(url, sha256=sha256, size=None, name=file_name(url))
         read = read_package(path)
         if isinstance(read, BridgeError):
             raise read
@@ -29,7 +44,27 @@ def local_packages(requirements: Iterable[Requirement], platform: str) -> dict[s
         if stated["subdir"] not in {platform, "noarch"}:
             problem = f"{path.name} is for {stated['subdir']}, and this is solved for {platform}"
             raise UsageError("local-file", problem, hint=f"use a package for {platform}, or name the other --platform")
-        place = {"url": path.as_uri(), "fn": path.name, "channel": path.parent.parent.as_uri()}
+        channel = url.rsplit("/", 2)[0] if url.startswith("file:") else "<unknown>"  # as conda records them
+        place = {"url": url, "fn": path.name, "channel": channel}
         record = conda_record({**stated, **place}, subdir=stated["subdir"])
         packages[record.name] = (*packages.get(record.name, ()), LockedConda(record=record))
     return packages
+
+
+def _is_listed(url: str, settings: Settings, platform: str, client: Callable[[], Client]) -> bool:
+    """Return whether a channel with records is where the package is: these may correct the package's own."""
+    channel, subdir, _ = url.rsplit("/", 2)
+    if channel in settings.channels:
+        return True
+    if url.startswith("file:") or subdir not in {*SUBDIRS, "noarch"}:
+        return False
+    repodata = Repodata(client, [channel], platform, settings.cache_dir / "repodata", offline=settings.offline)
+    try:
+        repodata.open()
+    except NetworkError as error:
+        if error.id != "channel-unreachable":
+            raise
+        return False
+    finally:
+        repodata.close()
+    return True

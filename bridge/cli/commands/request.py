@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from bridge.config import Settings
 from bridge.errors import UsageError
 from bridge.model import IndexFile
 from bridge.requirements import algebra
-from bridge.requirements.files.local import NO_LINK, direct_requirement, unindexed_package
+from bridge.requirements.files.local import NO_LINK, direct_requirement, package_url
 from bridge.requirements.files.values import FileRequirements
 from bridge.requirements.locked import LockedConda
 from bridge.requirements.metadata import requirements_of
@@ -23,6 +23,7 @@ from converters.deferred import dataclass, replace
 
 if TYPE_CHECKING:
     from bridge.cli.session import Session
+    from bridge.fetch.client import Client
     from bridge.resolve.locked_records import LockedRecords
 
 __all__ = ["Request", "hint_of_files", "read_request"]
@@ -86,24 +87,29 @@ class Request:
         return {project: files for file in self.files for project, files in file.files.items()}
 
     @property
-    def has_packages(self) -> bool:
-        """Whether it names conda packages by paths outside channels."""
-        return any(map(unindexed_package, self.requirements))
+    def packages(self) -> list[algebra.Requirement]:
+        """Those that name conda packages by paths outside channels, or by URLs outside the channels of its files."""
+        channels = {channel for file in self.files for channel in file.channels}
+        places = [(each, package_url(each)) for each in self.requirements]
+        return [each for each, url in places if url is not None and url.rsplit("/", 2)[0] not in channels]
 
-    def locked_records(self, settings: Settings) -> LockedRecords | None:
-        """The conda packages of paths and locks; those of nothing but locks with a python are all that may be chosen.
+    def locked_records(self, settings: Settings, client: Callable[[], Client]) -> LockedRecords | None:
+        """The conda packages of paths, URLs and locks; those of nothing but locks with a python are all that may be
+        chosen.
 
         `None`: there are no such packages. Raises as `local_packages`.
         """
-        if not self.has_packages and not any(file.records or file.lock for file in self.files):
+        packages = self.packages
+        if not packages and not any(file.records or file.lock for file in self.files):
             return None
         from bridge.resolve.locked_records import LockedRecords
 
         records: dict[str, tuple[LockedConda, ...]] = {}
-        if self.has_packages:
+        if packages:
             from bridge.cli.commands.local_packages import local_packages
 
-            records = local_packages(self.requirements, settings.platform or current_subdir())
+            platform = settings.platform or current_subdir()
+            records = local_packages(packages, settings, platform, client)
         host = settings.conda.names.host  # the built-in channel packs its packages itself
         for each in (each for file in self.files for each in file.records if each.record.origin != host):
             records[each.name] = (*records.get(each.name, ()), each)
@@ -145,7 +151,7 @@ class Request:
         if channels:
             optional = tuple(channel for channel in named if channel not in given) if given else ()
             settings = replace(settings, channels=channels, has_channels=True, optional_channels=optional)
-        elif self.has_packages:  # they may need nothing else
+        elif self.packages:  # they may need nothing else
             settings = replace(settings, optional_channels=settings.channels)
         for file in self.files:
             settings = _with_file(settings, file)

@@ -10,6 +10,7 @@ from bridge import fs
 from bridge import resolve as resolver
 from bridge.cli import documents
 from bridge.cli.commands.request import Request
+from bridge.cli.demands import bound, check_files
 from bridge.cli.session import Session
 from bridge.cli.solutions import naming_indexes
 from bridge.config.files import read_named
@@ -78,7 +79,7 @@ def resolve_batch(path: Path, session: Session) -> Iterator[dict[str, object]]:
         try:
             conda = [algebra.conda_requirement(text) for text in request["conda"]]
             pypi = [algebra.parse_pypi(text) for text in request["pypi"]]
-            session.check_files(pypi)
+            check_files(pypi)
             if any(each.conda is not None and (each.conda.channel or each.conda.url) for each in conda):
                 # The channels of these clauses serve this request alone.
                 resolution = _resolve_alone([*conda, *pypi], session)
@@ -93,8 +94,8 @@ def resolve_batch(path: Path, session: Session) -> Iterator[dict[str, object]]:
 
 def _resolve_alone(requirements: Sequence[algebra.Requirement], session: Session) -> Resolution:
     channels = session.channels()
-    bound = session.bound(requirements, channels)
-    return resolver.resolve(SolveRequest(requirements=bound), session.catalog(channels, session.names(channels.urls)))
+    request = SolveRequest(requirements=bound(session, requirements, channels))
+    return resolver.resolve(request, session.catalog(channels, session.names(channels.urls)))
 
 
 def _requests(path: Path) -> list[dict[str, list[str]]]:

@@ -23,7 +23,7 @@ from converters.deferred import dataclass, regex, replace
 from converters.projects import canonicalize_name
 from converters.wheel import parse_wheel_name
 
-__all__ = ["NO_LINK", "absolute_path", "direct_requirement", "unindexed_package"]
+__all__ = ["NO_LINK", "absolute_path", "direct_requirement", "package_url"]
 
 _FILES = (".whl", ".tar.gz", ".zip")
 _PACKAGES = (".conda", ".tar.bz2")
@@ -103,16 +103,21 @@ def direct_requirement(text: str, base: Path, *, is_editable: bool = False) -> R
     return _of_path(parts, base)
 
 
-def unindexed_package(requirement: Requirement) -> Path | None:
-    """Return the path of a conda package that a requirement names and that is in no channel; else `None`.
+def package_url(requirement: Requirement) -> str | None:
+    """Return the URL of a conda package that a requirement names, and that may be in no channel; else `None`.
 
-    A package in `CHANNEL/SUBDIR` is met by the channel's record, which may correct its own.
+    A package in `CHANNEL/SUBDIR` is met by the channel's record, which may correct its own. Whether a server has a
+    channel there is not asked here.
     """
     url = requirement.conda.url if requirement.conda is not None else None
-    location = local_path(url.partition("#")[0]) if url is not None and url.startswith("file:") else None
-    if location is None or not os.path.isfile(location) or (Path(location).parent / "repodata.json").is_file():
+    if url is None:
         return None
-    return Path(location)
+    url = url.partition("#")[0]
+    location = local_path(url) if url.startswith("file:") else None
+    if location is None:
+        return url if url.startswith(("https:", "http:")) else None
+    is_package = os.path.isfile(location) and not (Path(location).parent / "repodata.json").is_file()
+    return Path(location).as_uri() if is_package else None
 
 
 def _split_marker(text: str) -> tuple[str, str]:
