@@ -112,17 +112,20 @@ def _write_part(archive: zipfile.ZipFile, name: str, members: Sequence[Member], 
     size = _tar_size(members)
     packer = zstandard.ZstdCompressor(compression_params=_parameters(level, threads, size))
     if size <= _SMALL_ZIP:
-        with archive.open(_entry(name), "w") as out, packer.stream_writer(out, size=size, closefd=False) as packed:
-            for block in _tar(members):
-                packed.write(block)
+        with archive.open(_entry(name), "w") as out:
+            _compress(packer.stream_writer(out, size=size, closefd=False), members)
         return
     with tempfile.TemporaryFile() as spool:
-        with packer.stream_writer(spool, size=size, closefd=False) as packed:
-            for block in _tar(members):
-                packed.write(block)
+        _compress(packer.stream_writer(spool, size=size, closefd=False), members)
         size = spool.tell()
         spool.seek(0)
         _store(archive, name, spool, size)
+
+
+def _compress(packed: zstandard.ZstdCompressionWriter, members: Sequence[Member]) -> None:
+    for block in _tar(members):
+        packed.write(block)
+    packed.flush(zstandard.FLUSH_FRAME)  # not by `with`, which after an error raises another, of missing bytes
 
 
 def _copy_part(archive: zipfile.ZipFile, name: str, packed: BinaryIO) -> None:

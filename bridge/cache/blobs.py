@@ -20,6 +20,7 @@ __all__ = ["BlobStore", "cache_faults", "sha256_of"]
 
 _BLOCK = 1 << 20
 _DIGEST = 64
+_NO_CACHE = "the cache cannot be written: "
 
 Value = TypeVar("Value")
 
@@ -39,11 +40,14 @@ def cache_faults() -> Iterator[None]:
     try:
         yield
     except FaultError as error:
+        if error.message.startswith(_NO_CACHE):
+            raise
+        elsewhere = "name another directory for the cache in BRIDGE_CACHE_DIR"
         raise FaultError(
             error.id,
-            f"the cache cannot be written: {error.message}",
+            f"{_NO_CACHE}{error.message}",
             context=error.context,
-            hint=error.hint or "name another directory for the cache in BRIDGE_CACHE_DIR",
+            hint=f"{error.hint}, or {elsewhere}" if error.hint else elsewhere,
             objects=error.objects,
         ) from error
 

@@ -32,6 +32,11 @@ def unforeseen(error: BaseException) -> FaultError:
         failure = fault(error, os.fsdecode(error.filename))
     elif isinstance(error, OSError) and error.errno is not None:
         failure = FaultError("io-error", f"the system refused an operation: {error.strerror}")
+        try:
+            os.getcwd()
+        except FileNotFoundError:
+            hint = "change to a directory that exists (`cd`) and run the command again"
+            failure = FaultError("not-found", "the working directory does not exist any more", hint=hint)
     elif isinstance(error, MemoryError):
         failure = FaultError("no-memory", "the process is out of memory", hint="raise the limit (ulimit -v)")
     elif isinstance(error, RuntimeError) and text == _NO_THREAD:

@@ -360,6 +360,14 @@ class TestBadInput:
         assert (ran.status, "error[prefix-exists]" in ran.err) == (4, True)
         assert (tmp_path / "env" / "mine.txt").read_text() == "mine"
 
+    def test_a_symlink_to_where_there_is_room(self, bridge: Bridge, tmp_path: Path) -> None:
+        """As people do whose home is small: the rename that makes an environment appear would replace the link."""
+        (tmp_path / "scratch").mkdir()
+        (tmp_path / "env").symlink_to("scratch")
+        ran = bridge("create", "-p", "env", "-c", "host", "python")
+        assert (ran.status, "error[prefix-exists]" in ran.err) == (4, True)
+        assert f"bridge create -p {tmp_path / 'scratch'} python" in ran.err
+
     def test_a_mount_point(self, tmp_path: Path) -> None:
         create = f"{sys.executable} -m bridge create -p m -c host python"
         script = f"mkdir m && mount -t tmpfs none m && {create}; exec {create.replace(' m ', ' m/env ')} --dry-run"

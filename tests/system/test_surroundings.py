@@ -217,6 +217,13 @@ def test_limits(place: Place, limit: str, words: str) -> None:
         assert not (place.folder / "N").exists()
 
 
+@pytest.mark.parametrize("words", ["resolve leaf", "create -p N leaf"])
+def test_a_working_directory_that_is_gone(place: Place, words: str) -> None:
+    """As in a shell whose directory another one has removed."""
+    ended = place.run(words, before="mkdir gone && cd gone && rmdir ../gone &&")
+    assert (ended.status, "the working directory does not exist any more" in ended.err) == (7, True), ended
+
+
 LONG = "/" + "x" * 5000
 FOLDERS = [
     *[({"TMPDIR": value, "TEMP": value, "TMP": value}, INSTALL) for value in ("file", "missing", "/dev/null", LONG)],

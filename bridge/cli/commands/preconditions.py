@@ -21,13 +21,13 @@ def check_creatable(path: Path, words: str = "") -> None:
     :param words: the requirements, for the command of a hint.
     """
     if path.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir()))):
-        raise OwnershipError(
-            "prefix-exists",
-            f"{path} exists already",
-            hint=f"choose another path, or add to it with: {f'bridge install -p {quoted(path)} {words}'.rstrip()}"
-            if (path / META).is_dir()
-            else "choose another path or an empty directory",
-        )
+        hint = "choose another path or an empty directory"
+        if (path / META).is_dir():
+            hint = f"choose another path, or add to it with: {f'bridge install -p {quoted(path)} {words}'.rstrip()}"
+        elif path.is_symlink():
+            target = os.path.realpath(path)
+            hint = f"make it where that link leads: {f'bridge create -p {quoted(target)} {words}'.rstrip()}"
+        raise OwnershipError("prefix-exists", f"{path} exists already", hint=hint)
     if os.path.ismount(path):
         below = f"bridge create -p {quoted(path / 'env')} {words}".rstrip()
         raise OwnershipError(

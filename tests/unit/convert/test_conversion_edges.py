@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
+import random
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from bridge.archive.conda import check_conda
 from bridge.convert.wheel import ConvertedPackage
 from bridge.errors import BridgeError, UnsafeInputError
+from converters.package import Member, write_conda
 from converters.target import Python, Target
 from tests.support.builders import make_wheel, metadata_text
 from tests.support.converted import convert_for
 from tests.unit.convert.test_convert import index_of, paths_of, read_info, read_payload
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 LINUX = Target(subdir="linux-64", python=Python(version="3.12.4"))
 
@@ -250,3 +258,24 @@ def test_a_second_wheel_of_a_version_does_not_replace_the_first(tmp_path: Path) 
     made = [converted(first), converted(second, Target(subdir="win-64", python=Python(version="3.11.1")))]
     assert len({package.path for package in made}) == 2
     assert all(package.path.is_file() for package in made)
+
+
+class _FullDisk(io.BytesIO):
+    """A file that takes so many bytes."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self._room = room
+
+    def write(self, data: Buffer, /) -> int:
+        if self.tell() + len(memoryview(data)) > self._room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().write(data)
+
+
+@pytest.mark.parametrize("room", [0, 200, 2_000_000])
+def test_a_disk_that_is_full_is_the_error(room: int) -> None:
+    """Closing the compressor after it would raise another one, of a size that is wrong."""
+    noise = Member.of_bytes("noise.bin", random.Random(1).randbytes(4_000_000))
+    with pytest.raises(OSError, match="No space left"):
+        write_conda(_FullDisk(room), "noise-1.0-0", {}, [noise], level=1)
