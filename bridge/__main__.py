@@ -17,6 +17,7 @@ def run() -> None:
     The process ends without finalising the interpreter: with rattler loaded, 31 of 120 runs aborted there. Everything
     is flushed and released before.
     """
+    _prefer_utf8()
     _prefer_own_modules()
     # A short run creates many lasting values and few cycles; collecting garbage as often as usual costs 10 %.
     gc.set_threshold(500_000, 20, 20)
@@ -92,6 +93,15 @@ def _exhausted(error: MemoryError | OSError) -> int:
         sys.stderr.write(f"error[limits]: bridge cannot start: {reason}\nhint: raise the limits (ulimit -a)\n")
         sys.stderr.flush()
     return 7
+
+
+def _prefer_utf8() -> None:
+    """Start again in Python's UTF-8 mode if the locale has another encoding, as paths and metadata of packages are
+    UTF-8. The standard streams keep theirs (`streams.prepare`).
+    """
+    if sys.getfilesystemencoding() != "utf-8" and sys.executable:
+        streams = f"bridge_streams={sys.stdout.encoding}" if sys.stdout is not None else "utf8"
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", "-X", streams, *sys.orig_argv[1:]])
 
 
 def _prefer_own_modules() -> None:

@@ -80,7 +80,7 @@ def prepare() -> None:
 
 
 def _text(raw: io.FileIO, replaced: TextIO | None, *, is_line_buffered: bool = False) -> TextIO:
-    encoding = "utf-8" if replaced is None else replaced.encoding
+    encoding = "utf-8" if replaced is None else str(sys._xoptions.get("bridge_streams", replaced.encoding))
     return io.TextIOWrapper(
         io.BufferedWriter(raw), encoding, "backslashreplace", line_buffering=is_line_buffered or raw.isatty()
     )

@@ -98,6 +98,7 @@ def _packages(folder: Path) -> None:
         files={"bin/script": f"#!{placeholder}/bin/python\nprint('script here')\n".encode()},
         placeholders={"bin/script": (placeholder, "text")},
     )  # fmt: skip
+    make_conda(channel, "accents", "1.0", files={"share/\u03a9.txt": b"omega"})
     make_repodata(channel)
     files = {"cow/__init__.py": b"def main():\n    print('cow here')\n"}
     make_wheel(folder / "wheels", "cow", "1.0", files=files, console_scripts={"cow": "cow:main"})
@@ -192,7 +193,17 @@ def test_any_locale_prints_any_name(place: Place, environ: dict[str, str]) -> No
     encoding = environ.get("PYTHONIOENCODING", "")
     if not encoding.startswith("latin"):
         message = json.loads(done.out)["error"]["message"]
-        assert message.startswith(path) or environ is PLAIN, message
+        assert message.startswith(path), message
+
+
+def test_names_beyond_ascii_in_a_locale_without_them(place: Place) -> None:
+    """The process starts again in UTF-8 mode; what it prints has the encoding of the locale."""
+    place.fresh()
+    done = place.run("create -p $'N\\xc3\\xbc' accents", environ=PLAIN)
+    assert_answer(done, 0)
+    assert "N\\xfc: done" in done.err
+    assert (place.folder / "N\xfc/share/\u03a9.txt").read_bytes() == b"omega"
+    shutil.rmtree(place.folder / "N\xfc")
 
 
 LIMITS = [
