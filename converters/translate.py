@@ -7,40 +7,39 @@ their results must be equal.
 from __future__ import annotations
 
 import re
-
-from packaging.tags import Tag
+from typing import TYPE_CHECKING
 
 from converters.names import NameMap
 from converters.record import Record
 from converters.target import Target
 from converters.wheel import WheelInfo, check_name, parse_wheel_name
 
-__all__ = ["best_tag", "build_string", "translate"]
+if TYPE_CHECKING:
+    from packaging.tags import Tag
+
+__all__ = ["Build", "best_tag", "build_of", "build_string", "translate"]
 
 _MAX_BUILD = 64  # CEP 26
 
+Build = tuple[str, int, str, bool]
+"""The build string of a file, its number and subdir, and whether it is `noarch: python`."""
 
-def translate(info: WheelInfo, target: Target, names: NameMap) -> Record:
+
+def translate(info: WheelInfo, target: Target, names: NameMap, build: Build | None = None) -> Record:
     """Return the record of a wheel or sdist for `target`.
 
     Requirements stay PEP 508 with their markers. The build string is the best tag, without hyphens, at which conda
     splits file names (`py3-none-any` → `py3_none_any_0`). An sdist gets the build `sdist_0`; its wheel is translated
     once it is built. Raises `UnsafeInputError` if file name and METADATA contradict each other.
+
+    :param build: what `build_of` returned for the same file name, name, version and target.
     """
-    build, number, subdir, noarch = "sdist_0", 0, "noarch", False
-    if info.filename.endswith(".whl"):
-        named = parse_wheel_name(info.filename)
-        check_name(named, info.metadata, info.filename)
-        tag = best_tag(named.tags, target)
-        build, number = build_string(tag, named.build_tag), named.build_tag[0] if named.build_tag else 0
-        if tag.platform != "any":
-            subdir = target.subdir
-        noarch = tag.platform == "any" and tag.abi == "none"
+    text, number, subdir, noarch = build or build_of(info, target)
     return Record(
         ecosystem="wheel",
         name=names.native_name(info.metadata.name),
         version=info.metadata.version,
-        build=build,
+        build=text,
         build_number=number,
         subdir=subdir,
         noarch="python" if noarch else None,
@@ -58,6 +57,18 @@ def translate(info: WheelInfo, target: Target, names: NameMap) -> Record:
         license=info.metadata.license,
         revision=info.revision,
     )
+
+
+def build_of(info: WheelInfo, target: Target) -> Build:
+    """Return the build of a wheel or sdist on a target. Raises as `translate`."""
+    if not info.filename.endswith(".whl"):
+        return "sdist_0", 0, "noarch", False
+    named = parse_wheel_name(info.filename)
+    check_name(named, info.metadata, info.filename)
+    tag = best_tag(named.tags, target)
+    is_native = tag.platform != "any"
+    text, number = build_string(tag, named.build_tag), named.build_tag[0] if named.build_tag else 0
+    return text, number, target.subdir if is_native else "noarch", not is_native and tag.abi == "none"
 
 
 def best_tag(tags: frozenset[Tag], target: Target) -> Tag:

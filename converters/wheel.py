@@ -8,15 +8,18 @@ from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING, BinaryIO
 
-from packaging.tags import Tag, parse_tag
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
-from packaging.version import InvalidVersion, Version
+from packaging import tags as pep425
+from packaging import utils
+from packaging import version as pep440
 
 from converters.deferred import dataclass
 from converters.errors import UnsafeInputError
 from converters.metadata import MAX_METADATA, CoreMetadata
 
 if TYPE_CHECKING:
+    from packaging.tags import Tag
+    from packaging.version import Version
+
     from converters.record import Record
 
 __all__ = [
@@ -98,7 +101,7 @@ def written_tags(lines: Iterable[str]) -> frozenset[Tag]:
     for line in lines:
         if line.count("-") == 2 and len(tags) + count_tags(line) <= MAX_TAGS:
             with suppress(ValueError):  # packaging's `InvalidTag`
-                tags |= parse_tag(line)
+                tags |= pep425.parse_tag(line)
     return frozenset(tags)
 
 
@@ -112,8 +115,8 @@ def parse_wheel_name(filename: str) -> WheelName:
     if count_tags(filename) > MAX_TAGS:
         raise UnsafeInputError("wheel-name", f"the wheel's file name expands to more than {MAX_TAGS} tags: {filename}")
     try:
-        project, version, build_tag, tags = parse_wheel_filename(filename)
-    except (InvalidWheelFilename, InvalidVersion) as error:
+        project, version, build_tag, tags = utils.parse_wheel_filename(filename)
+    except (utils.InvalidWheelFilename, pep440.InvalidVersion) as error:
         is_variant = filename.count("-") > 4  # PEP 825 adds a label after the platform
         raise UnsafeInputError(
             "wheel-name",
@@ -144,7 +147,7 @@ def read_metadata(filename: str, stream: BinaryIO) -> bytes:
 
 def check_name(named: WheelName, metadata: CoreMetadata, filename: str) -> None:
     """Raise `UnsafeInputError` (`wheel-name`, W59 and W60) if METADATA contradicts the file name."""
-    if metadata.name != named.project or Version(metadata.version) != named.version:
+    if metadata.name != named.project or pep440.Version(metadata.version) != named.version:
         raise UnsafeInputError(
             "wheel-name",
             f"{filename}: METADATA says {metadata.name} {metadata.version}, so tools take it for different packages",

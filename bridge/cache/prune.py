@@ -44,6 +44,7 @@ _WHAT = {
     "pages": "what the pages of indexes list",
     "records": "what the records of environments say, until these change",
     "repodata": "records of channels",
+    "results": "what `packaging` made of requirements, markers and versions",
     "settled": "requests that change nothing in an environment",
     "unpacked": "wheels and conda packages, unpacked and validated",
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from bridge.requirements import algebra
@@ -14,6 +13,7 @@ from bridge.resolve.preflight import bound_to_channels
 from bridge.secrets import masked
 
 if TYPE_CHECKING:
+    from bridge.cache.results import Results
     from bridge.channels.sources import Channels
     from bridge.config import Settings
 
@@ -28,13 +28,13 @@ class RunPort(Protocol):
     def tell_once(self, warnings: Sequence[str]) -> None: ...
 
 
-def configured_constraints(settings: Settings) -> tuple[algebra.Requirement, ...]:
+def configured_constraints(settings: Settings, results: Results) -> tuple[algebra.Requirement, ...]:
     """The constraints from pip's configuration."""
     if not settings.constraints:
         return ()
     from bridge.requirements.files.pip_format import read_constraints
 
-    return tuple(each for path in settings.constraints for each in read_constraints(Path(path), os.environ))
+    return read_constraints(settings.constraints, os.environ, results)
 
 
 def pinned(settings: Settings) -> tuple[algebra.Requirement, ...]:

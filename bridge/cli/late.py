@@ -16,7 +16,11 @@ from types import ModuleType
 
 __all__ = ["postpone"]
 
-_POSTPONED = ("inspect", "platform", "rattler", "rattler.repo_data", "subprocess", "sysconfig")
+_POSTPONED = (
+    "inspect", "platform", "rattler", "rattler.repo_data", "subprocess", "sysconfig",
+    "packaging.markers", "packaging.requirements", "packaging.specifiers", "packaging.tags", "packaging.utils",
+    "packaging.version",
+)  # fmt: skip
 _executing = threading.RLock()
 
 

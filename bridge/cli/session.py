@@ -15,6 +15,7 @@ from bridge.secrets import masked
 from converters.deferred import replace
 
 if TYPE_CHECKING:
+    from bridge.cache.results import Results
     from bridge.channels.host import HostChannel
     from bridge.channels.sources import Channels
     from bridge.cli.name_maps import NameFiles
@@ -84,6 +85,12 @@ class Session:
             channels.close()
         if "client" in self.__dict__:
             self.client.close()
+
+    @cached_property
+    def results(self) -> Results:
+        from bridge.cache.results import Results
+
+        return Results(self.settings.cache_dir)
 
     @cached_property
     def client(self) -> Client:
@@ -303,7 +310,7 @@ class Session:
         index = IndexWithInstalled(index, offered, hashes) if index is not None else None
         added = () if offered.is_known_only else offered.records
         merged = RecordsWithInstalled(records, added)
-        return Catalog(merged, index, self.target, names, self.options(), check=self.check)
+        return Catalog(merged, index, self.target, names, self.options(), check=self.check, results=self.results)
 
     @step("solving")
     def resolve(
@@ -329,7 +336,7 @@ class Session:
         from bridge.resolve import SolveRequest, Standing
 
         standing = standing or Standing()
-        constraints = (*wanted.constraints, *configured_constraints(self.settings))
+        constraints = (*wanted.constraints, *configured_constraints(self.settings, self.results))
         requirements, earlier, constraints, pins, configured = (
             bound(self, each, channels, offered)
             for each in (

@@ -59,7 +59,10 @@ class RunPort(Protocol):
 
 def solved(run: RunPort, request: SolveRequest, catalog: Catalog, recorder: Recorder | None) -> Resolution:
     """One solve; a recorder records it. Raises what `bridge.resolve.resolve` raises."""
-    return resolve(request, catalog, run.watcher) if recorder is None else recorder.resolve(request, catalog)
+    try:
+        return resolve(request, catalog, run.watcher) if recorder is None else recorder.resolve(request, catalog)
+    finally:
+        catalog.results.save()
 
 
 def checked(

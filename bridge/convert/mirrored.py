@@ -6,12 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.specifiers import SpecifierSet
-
 from bridge.convert.job import Conversion
 from bridge.model import IndexFile
 from bridge.requirements.algebra import pep440_version
-from bridge.resolve.candidates.packages import Project
+from bridge.resolve.candidates.projects import Project
 from converters.wheel import parse_wheel_name
 
 __all__ = ["Mirrored", "files_of_versions", "newest_files"]
@@ -30,9 +28,7 @@ class Mirrored:
     deleted: tuple[Path, ...] = ()
 
 
-def newest_files(
-    projects: Sequence[Project], specifier: SpecifierSet | None, count: int, *, pre: bool
-) -> list[IndexFile]:
+def newest_files(projects: Sequence[Project], specifier: str | None, count: int, *, pre: bool) -> list[IndexFile]:
     """Return the wheels to mirror of one project.
 
     :param projects: its files for each platform.
@@ -47,7 +43,7 @@ def newest_files(
     return files_of_versions((files for _, files in usable), frozenset(ordered[:count]))
 
 
-def _usable(project: Project, specifier: SpecifierSet | None) -> Iterator[IndexFile]:
+def _usable(project: Project, specifier: str | None) -> Iterator[IndexFile]:
     mask = project.meets(specifier) & ~(project.yanked & ~project.pinned(specifier))
     for place, file in enumerate(project.files):
         if mask >> place + 1 & 1 and file.is_wheel and _is_current(file):

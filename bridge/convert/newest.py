@@ -10,7 +10,7 @@ from packaging.tags import Tag
 from bridge.errors import NoSolutionError
 from bridge.model import IndexFile
 from bridge.requirements import algebra
-from bridge.resolve.candidates.packages import Project
+from bridge.resolve.candidates.projects import Project
 from bridge.resolve.ports import RunPort
 from converters.target import Python
 from converters.wheel import parse_wheel_name

@@ -285,16 +285,17 @@ class Index:
             return self._sources.metadata(file)
         if not file.is_wheel:
             return self._sdist_metadata(file)
-        named = parse_wheel_name(file.filename)
         kept = self._kept.get(file)
         if kept is not None:
             try:
                 metadata = parse_metadata(kept, file.filename)
-                check_name(named, metadata, file.filename)
+                if (metadata.name, metadata.version) != (file.project, file.version):  # else no version is parsed
+                    check_name(parse_wheel_name(file.filename), metadata, file.filename)
             except UnsafeInputError:
                 self._kept.drop(file)
             else:
                 return metadata
+        named = parse_wheel_name(file.filename)
         data = self._metadata_bytes(file)
         metadata = parse_metadata(data, file.filename)
         check_name(named, metadata, file.filename)

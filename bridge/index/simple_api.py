@@ -10,8 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
-from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
-from packaging.version import InvalidVersion
+from packaging import utils
+from packaging import version as pep440
 
 from bridge.config import parse_timestamp
 from bridge.errors import UnsafeInputError
@@ -175,7 +175,7 @@ def _named(filename: str, source: Source) -> tuple[str, str]:
     try:
         # The files of one release differ only in their tags, which are parsed when one is chosen.
         project, version = _release(match[1]) if match else _parsed(filename)
-    except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion) as error:
+    except (utils.InvalidWheelFilename, utils.InvalidSdistFilename, pep440.InvalidVersion) as error:
         raise _Dropped(str(error)) from error
     if source.project not in {None, project}:
         raise _Dropped(f"it is a file of {project}, not of {source.project}")
@@ -184,9 +184,9 @@ def _named(filename: str, source: Source) -> tuple[str, str]:
 
 def _parsed(filename: str) -> tuple[str, str]:
     if filename.endswith(".whl"):
-        project, version, _, _ = parse_wheel_filename(filename)
+        project, version, _, _ = utils.parse_wheel_filename(filename)
     else:
-        project, version = parse_sdist_filename(filename)
+        project, version = utils.parse_sdist_filename(filename)
     return project, str(version)
 
 

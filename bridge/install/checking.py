@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from bridge.archive.conda import CondaManifest
 from bridge.archive.wheels import WheelManifest, check_wheel
@@ -173,7 +174,7 @@ def _same_metadata(solved: Record, fetched: Record, target: Target, *, is_sdist:
         if is_sdist and field == "requirements" and expected != actual:
             expected, actual = (_needs(each, target) for each in (solved, fetched))
         if field == "requires_python":
-            expected, actual = python_specifier(expected or ""), python_specifier(actual or "")
+            expected, actual = _pythons(expected or ""), _pythons(actual or "")
         if expected != actual:
             raise IntegrityError(
                 "metadata-mismatch",
@@ -181,6 +182,12 @@ def _same_metadata(solved: Record, fetched: Record, target: Target, *, is_sdist:
                 context=(f"solved with: {expected}", f"in the wheel: {actual}", f"index: {solved.origin}"),
                 hint=_OF_SOURCE if source_of(solved.url) is not None else _OF_INDEX,
             )
+
+
+def _pythons(text: str) -> SpecifierSet | None:
+    with suppress(InvalidSpecifier):
+        return SpecifierSet(text)
+    return None
 
 
 def _needs(record: Record, target: Target) -> dict[str, set[tuple[object, ...]]]:

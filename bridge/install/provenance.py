@@ -229,7 +229,7 @@ def _python_specs(record: Record, target: Target) -> tuple[str, ...]:
 def _applies(requirement: Requirement, target: Target, extras: Iterable[str]) -> bool:
     environment = target.marker_environment()
     return requirement.marker is not None and any(
-        marker_holds(requirement.marker, environment, extra) for extra in extras
+        marker_holds(str(requirement.marker), environment, extra) for extra in extras
     )
 
 

@@ -160,6 +160,6 @@ def _pypi_needs(texts: Iterable[str], target: Target | None) -> dict[str, str]:
         except InvalidRequirement:
             continue
         marker = requirement.marker
-        if marker is None or (target is not None and marker_holds(marker, target.marker_environment())):
+        if marker is None or (target is not None and marker_holds(str(marker), target.marker_environment())):
             needs[canonicalize_name(requirement.name)] = str(requirement.specifier) or "*"
     return needs

@@ -8,15 +8,13 @@ nothing here does I/O (rattler's `MatchSpec`, `Version` and `VersionSpec` are pu
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
-from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentName
-from packaging.requirements import Requirement as Pep508
-from packaging.specifiers import SpecifierSet
-from packaging.version import Version as Pep440Version
+from packaging import markers, requirements, specifiers
+from packaging import version as versions
 
 from bridge.errors import UsageError
 from bridge.requirements.matchspec import MAX_TEXT, CondaSpec, conda_version, conditions_of, parse_conda
@@ -25,14 +23,22 @@ from bridge.secrets import SECRETS, masked
 from converters.deferred import dataclass, replace
 from converters.projects import canonicalize_name
 
+if TYPE_CHECKING:
+    from packaging.markers import Marker
+    from packaging.specifiers import SpecifierSet
+    from packaging.version import Version as Pep440Version
+
 __all__ = [
     "MAX_TEXT",
     "CondaSpec",
     "Kind",
+    "Parts",
     "Requirement",
     "conda_requirement",
     "conda_version",
     "conditions_of",
+    "known_parts",
+    "learn_parts",
     "marker_holds",
     "names_prerelease",
     "parse",
@@ -49,12 +55,17 @@ __all__ = [
 
 Kind = Literal["matchspec", "pep508", "either"]
 
+Parts = tuple[str, str, tuple[str, ...], str | None, str | None]
+"""The normalised project, specifier, sorted extras, marker and URL of a PEP 508 text."""
+
+_known_parts: dict[str, Parts | str] = {}  # or the error
+
 
 @cache
 def pep440_version(text: str) -> Pep440Version | None:
     """Parse a PEP 440 version; `None` if it is none, or has more digits than python converts."""
     try:
-        return Pep440Version(text)
+        return versions.Version(text)
     except ValueError:  # `InvalidVersion`, or "Exceeds the limit (4300 digits) for integer string conversion"
         return None
 
@@ -65,8 +76,9 @@ class Requirement:
 
     `name` is a conda name (`matchspec`), a normalised project (`pep508`), or either (`either`: the text is valid in
     both syntaxes, and each ecosystem's order applies to its own candidates). `bound` limits it to one ecosystem.
-    `specifier` and `marker` are PEP 508's. `url` is the whole location: `-e` in a text becomes a part of its fragment
-    (`bridge.sdists.location`). `name` is empty if only the source code at `url` says which project it is.
+    `specifier` and `marker` are PEP 508's, in the form of `packaging`. `url` is the whole location: `-e` in a text
+    becomes a part of its fragment (`bridge.sdists.location`). `name` is empty if only the source code at `url` says
+    which project it is.
     """
 
     text: str
@@ -74,9 +86,9 @@ class Requirement:
     kind: Kind
     bound: Literal["conda", "wheel"] | None = None
     conda: CondaSpec | None = None
-    specifier: SpecifierSet | None = None
+    specifier: str | None = None
     extras: tuple[str, ...] = ()
-    marker: Marker | None = None
+    marker: str | None = None
     url: str | None = None
 
     def accepts(self, version: str) -> bool:
@@ -117,14 +129,10 @@ def _parse_pypi(text: str) -> Requirement:
     body = body.removeprefix("-e ").lstrip() if is_editable else body
     if len(body) > MAX_TEXT:
         raise UsageError("invalid-requirement", f"a requirement of {len(body)} characters is too long to be read")
-    try:
-        parsed = Pep508(body)
-        urlsplit(parsed.url or "")
-    except (ValueError, RecursionError) as error:  # `InvalidRequirement` and `urlsplit`
-        raise UsageError(
-            "invalid-requirement", f"not a PEP 508 requirement: {text!r}", context=(str(error),)
-        ) from error
-    url = parsed.url
+    parts = _known_parts[body] if body in _known_parts else _parts(body)
+    if isinstance(parts, str):
+        raise UsageError("invalid-requirement", f"not a PEP 508 requirement: {text!r}", context=(parts,))
+    name, specifier, extras, marker, url = parts
     if "\0" in (url or ""):
         raise UsageError("invalid-requirement", f"not a URL, because it contains a NUL byte: {text!r}")
     if is_editable and (url is None or source_of(url) is None):
@@ -133,14 +141,39 @@ def _parse_pypi(text: str) -> Requirement:
         url = f"{url}{'&' if '#' in url else '#'}{EDITABLE}"
     return Requirement(
         text=text,
-        name=canonicalize_name(parsed.name),
+        name=name,
         kind="pep508",
         bound=bound,
-        specifier=parsed.specifier,
-        extras=tuple(sorted(canonicalize_name(extra) for extra in parsed.extras)),
-        marker=parsed.marker,
+        specifier=specifier,
+        extras=extras,
+        marker=marker,
         url=url,
     )
+
+
+def _parts(text: str) -> Parts | str:
+    """Parse a text by `packaging`; returns the error of one that it cannot read."""
+    parts: Parts | str
+    try:
+        parsed = requirements.Requirement(text)
+        urlsplit(parsed.url or "")
+        extras = tuple(sorted(map(canonicalize_name, parsed.extras)))
+        marker = None if parsed.marker is None else str(parsed.marker)
+        parts = canonicalize_name(parsed.name), str(parsed.specifier), extras, marker, parsed.url
+    except (ValueError, RecursionError) as error:  # `InvalidRequirement` and `urlsplit`
+        parts = str(error)
+    _known_parts[text] = parts
+    return parts
+
+
+def known_parts(texts: Iterable[str]) -> dict[str, Parts | str]:
+    """Return the parts, or the errors, of those texts that were parsed, for `learn_parts` in a later process."""
+    return {text: _known_parts[text] for text in set(texts) if text in _known_parts}
+
+
+def learn_parts(parts: Mapping[str, Parts | str]) -> None:
+    """Take over what `packaging` made of texts before, which spares its import."""
+    _known_parts.update(parts)
 
 
 def unnamed_requirement(url: str, *, extras: str = "", marker: str = "", is_editable: bool = False) -> Requirement:
@@ -158,7 +191,7 @@ def with_name(requirement: Requirement, project: str) -> Requirement:
     extras = f"[{','.join(requirement.extras)}]" if requirement.extras else ""
     is_editable = requirement.text.startswith("-e ")
     url = (requirement.url or "").removesuffix(EDITABLE).rstrip("#&") if is_editable else requirement.url or ""
-    return parse_pypi(_direct_text(project, url, extras, str(requirement.marker or ""), is_editable=is_editable))
+    return parse_pypi(_direct_text(project, url, extras, requirement.marker or "", is_editable=is_editable))
 
 
 def _direct_text(name: str, url: str, extras: str, marker: str, *, is_editable: bool) -> str:
@@ -222,29 +255,36 @@ def _attempt(read: Callable[[str], Requirement], text: str) -> tuple[Requirement
         return None, (error.message, *error.context)
 
 
-def specifier_accepts(specifier: SpecifierSet, version: str) -> bool:
+def specifier_accepts(specifier: str, version: str) -> bool:
     """Match a version by PEP 440. Pre-releases are accepted: excluding them is the resolver's policy."""
-    parsed = pep440_version(version)
+    if not specifier:
+        return True
+    clauses, parsed = _specifiers(specifier), pep440_version(version)
     if parsed is None:
-        return not len(specifier) or any(s.operator == "===" and s.version == version for s in specifier)
+        return any(each.operator == "===" and each.version == version for each in clauses)
     try:
-        return specifier.contains(parsed, prereleases=True)
+        return clauses.contains(parsed, prereleases=True)
     except ValueError:  # a clause with more digits than python converts: no version meets it
         return False
 
 
-def names_prerelease(specifier: SpecifierSet) -> bool:
+@cache
+def _specifiers(text: str) -> SpecifierSet:
+    return specifiers.SpecifierSet(text)
+
+
+def names_prerelease(specifier: str) -> bool:
     """Return whether a clause names a pre-release or development release, which PEP 440 takes as opting in."""
     try:
-        return bool(specifier.prereleases)
+        return bool(_specifiers(specifier).prereleases)
     except ValueError:  # more digits than python converts
         return False
 
 
-def pins(specifier: SpecifierSet, version: str) -> bool:
+def pins(specifier: str, version: str) -> bool:
     """Return whether a clause requests exactly this version: `==` without a wildcard, or `===` (PEP 592)."""
     parsed = pep440_version(version)
-    for clause in specifier:
+    for clause in _specifiers(specifier):
         if clause.operator == "===" and clause.version == version:
             return True
         if clause.operator == "==" and not clause.version.endswith(".*"):
@@ -254,18 +294,23 @@ def pins(specifier: SpecifierSet, version: str) -> bool:
     return False
 
 
-@cache
-def python_specifier(text: str) -> SpecifierSet | None:
-    """Parse a Requires-Python; `None` if PEP 440 cannot read it (pip ignores such a field)."""
+def python_specifier(text: str) -> str | None:
+    """Return a Requires-Python; `None` if PEP 440 cannot read it (pip ignores such a field)."""
     try:
-        return SpecifierSet(text)
+        _specifiers(text)
     except ValueError:
         return None
+    return text
 
 
-def marker_holds(marker: Marker, environment: dict[str, str], extra: str = "") -> bool:
+@cache
+def _marker(text: str) -> Marker:
+    return markers.Marker(text)
+
+
+def marker_holds(marker: str, environment: dict[str, str], extra: str = "") -> bool:
     """Evaluate a marker on a target's environment with one extra (`""`: none)."""
     try:
-        return marker.evaluate({**environment, "extra": extra})
-    except (UndefinedEnvironmentName, UndefinedComparison, ValueError, RecursionError):
+        return _marker(marker).evaluate({**environment, "extra": extra})
+    except (markers.UndefinedEnvironmentName, markers.UndefinedComparison, ValueError, RecursionError):
         return False  # an unknown name, `~=` on a text, or a version with more digits than python converts

@@ -9,17 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from packaging.markers import Marker
-from packaging.tags import Tag
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging import utils
 
 from bridge.errors import UsageError
 from bridge.requirements.algebra import marker_holds, python_specifier, specifier_accepts
 from converters.deferred import dataclass
 from converters.record import Record
 from converters.target import Target
+
+if TYPE_CHECKING:
+    from packaging.tags import Tag
 
 __all__ = [
     "Facts",
@@ -127,8 +128,8 @@ class LockedWheel:
     def tags(self) -> frozenset[Tag]:
         """The tags of the file name; none for a name that is no wheel's."""
         try:
-            return parse_wheel_filename(self.filename)[3]
-        except InvalidWheelFilename:
+            return utils.parse_wheel_filename(self.filename)[3]
+        except utils.InvalidWheelFilename:
             return frozenset()
 
 
@@ -263,7 +264,7 @@ def for_target(environment: LockedEnvironment, target: Target, path: Path) -> tu
     _check_environment(environment, values, path)
     projects: dict[str, list[LockedWheel | LockedSource]] = {}
     for each in others:
-        if not each.marker or marker_holds(Marker(each.marker), values):
+        if not each.marker or marker_holds(each.marker, values):
             projects.setdefault(each.name, []).append(each)
     ranks = {tag: place for place, tag in enumerate(target.tags())}
     return (*conda, *(_best(name, files, ranks, target, path) for name, files in projects.items()))
@@ -274,7 +275,7 @@ def _check_environment(environment: LockedEnvironment, values: dict[str, str], p
     specifier = python_specifier(environment.requires_python or "")
     if specifier is not None and not specifier_accepts(specifier, version):
         raise _wrong_python(path, f"{path} is locked for python {environment.requires_python}, not for {version}")
-    if environment.markers and not any(marker_holds(Marker(each), values) for each in environment.markers):
+    if environment.markers and not any(marker_holds(each, values) for each in environment.markers):
         problem = f"{path} is not locked for this platform and python {version}"
         raise _wrong_python(path, problem, (f"it holds where: {each}" for each in environment.markers))
 

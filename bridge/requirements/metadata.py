@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from packaging.requirements import Requirement as Pep508
+from packaging import requirements as pep508
 
 from bridge.errors import UsageError
 from bridge.requirements.algebra import Requirement, parse_pypi
@@ -57,7 +57,7 @@ def requirements_of(metadata: CoreMetadata, extras: Sequence[str]) -> tuple[Requ
 def _read(metadata: CoreMetadata, extras: set[str]) -> Iterator[Requirement]:
     for text in metadata.requires_dist:
         try:
-            parsed = Pep508(text)
+            parsed = pep508.Requirement(text)
             marker = (
                 "" if parsed.marker is None else _EXTRA.sub(lambda match: _truth(match, extras), str(parsed.marker))
             )

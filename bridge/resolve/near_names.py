@@ -199,9 +199,8 @@ def _as_project(requirement: Requirement, files: Sequence[IndexFile]) -> str:
 
 def _as_package(requirement: Requirement) -> str:
     """Return a request for a project as one for the conda package of its name."""
-    spec = ",".join(sorted(map(str, requirement.specifier or ())))
     with suppress(BridgeError):
-        return conda_requirement(f"conda:{requirement.name}{spec}").text
+        return conda_requirement(f"conda:{requirement.name}{requirement.specifier or ''}").text
     return f"conda:{requirement.name}"
 
 

@@ -11,7 +11,14 @@ from dataclasses import field, replace
 
 from bridge.errors import UsageError
 from bridge.model import IndexFile
-from bridge.requirements.algebra import Requirement, conda_version, parse_conda, pep440_version, python_specifier
+from bridge.requirements.algebra import (
+    Requirement,
+    conda_version,
+    parse_conda,
+    pep440_version,
+    python_specifier,
+    specifier_accepts,
+)
 from bridge.requirements.names import name_of
 from bridge.resolve import Catalog
 from converters.deferred import dataclass
@@ -244,7 +251,7 @@ def _other_python(file: IndexFile, target: Target) -> str:
     if target.python is None:
         return ""
     specifier = python_specifier(file.requires_python) if file.requires_python else None
-    if specifier is not None and not specifier.contains(target.python.version, prereleases=True):
+    if specifier is not None and not specifier_accepts(specifier, target.python.version):
         return f"needs python {file.requires_python}"
     if file.is_wheel and frozenset(target.tags()).isdisjoint(parse_wheel_name(file.filename).tags):
         return "for another python"

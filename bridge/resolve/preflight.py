@@ -6,8 +6,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from packaging.markers import Marker
-
 from bridge.config.cooldown import Cooldown
 from bridge.errors import NoSolutionError, UnsafeInputError, UsageError, few
 from bridge.model import IndexFile, Resolution
@@ -168,13 +166,12 @@ def check_solution(
     Raises `NoSolutionError` (`lock-environment`) and `UnsafeInputError` (`hash-missing`).
     """
     if wanted.environments and resolution.target.python is not None:
-        markers = [Marker(text) for text in wanted.environments]
         environment = resolution.target.marker_environment()
-        if not any(marker_holds(marker, environment) for marker in markers):
+        if not any(marker_holds(marker, environment) for marker in wanted.environments):
             raise NoSolutionError(
                 "lock-environment",
                 "the lock was made for other environments than this one",
-                context=[f"made for: {marker}" for marker in markers],
+                context=[f"made for: {marker}" for marker in wanted.environments],
                 hint="lock again for this platform and python",
                 objects={"derivation": []},
             )

@@ -66,7 +66,14 @@ class Recorder:
         self._request |= {"kept": dict(standing.kept), "agreed": dict(standing.agreed)}
         self._catalog = catalog
         index = None if catalog.index is None else _RecordedIndex(catalog.index, self)
-        watched = Catalog(_RecordedRecords(catalog.source, self), index, catalog.target, catalog.names, catalog.options)
+        watched = Catalog(
+            _RecordedRecords(catalog.source, self),
+            index,
+            catalog.target,
+            catalog.names,
+            catalog.options,
+            results=catalog.results,
+        )
         return resolve(request, watched)
 
     def document(self, answer: Mapping[str, object]) -> dict[str, object]:
@@ -209,9 +216,9 @@ def _requirement(requirement: Requirement) -> dict[str, object]:
         "bound": requirement.bound,
         "conda": masked(requirement.conda.text) if requirement.conda is not None else None,
         "origins": sorted(map(masked, requirement.conda.origins)) if requirement.conda is not None else [],
-        "specifier": str(requirement.specifier) if requirement.specifier is not None else None,
+        "specifier": requirement.specifier,
         "extras": list(requirement.extras),
-        "marker": str(requirement.marker) if requirement.marker is not None else None,
+        "marker": requirement.marker,
         "url": masked(requirement.url) if requirement.url is not None else None,
     }
 

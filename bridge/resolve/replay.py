@@ -201,9 +201,9 @@ def _requirement(data: Mapping[str, Any]) -> Requirement:
             kind=data["kind"],
             bound=data["bound"],
             conda=None if text is None else replace(parse_conda(text), origins=frozenset(origins)),
-            specifier=None if specifier is None else SpecifierSet(specifier),
+            specifier=None if specifier is None else str(SpecifierSet(specifier)),
             extras=read_value(tuple[str, ...], data["extras"]),
-            marker=None if marker is None else Marker(marker),
+            marker=None if marker is None else str(Marker(marker)),
             url=_optional(data["url"]),
         )
     except (InvalidMarker, InvalidSpecifier, UsageError) as error:

@@ -20,7 +20,7 @@ from bridge.convert.resuming import converted_wheels
 from bridge.errors import BridgeError, NoSolutionError, UsageError
 from bridge.model import IndexFile
 from bridge.requirements import algebra
-from bridge.resolve.candidates.packages import Project
+from bridge.resolve.candidates.projects import Project
 from converters.deferred import replace
 from converters.rules import DependencyRules
 from converters.tags import fits

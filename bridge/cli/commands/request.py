@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bridge.cache.results import Results
 from bridge.channels.machine import current_subdir
 from bridge.cli.habits.requirements import check_requirement
 from bridge.cli.options import Words
@@ -18,6 +19,7 @@ from bridge.requirements.files.local import NO_LINK, direct_requirement, package
 from bridge.requirements.files.values import FileRequirements
 from bridge.requirements.locked import LockedConda
 from bridge.requirements.metadata import requirements_of
+from bridge.requirements.typed import typed
 from bridge.secrets import SECRETS, masked
 from converters.deferred import dataclass, replace
 
@@ -210,8 +212,18 @@ def hint_of_files() -> str:
     return f"name requirements, or a file: {there or '-r FILE'}"
 
 
-def read_request(words: Words, platform: str | None = None) -> Request:
-    """Parse the requirements of a command line and read its files for a platform. Raises `UsageError`."""
+def read_request(words: Words, platform: str | None = None, cache: Path | None = None) -> Request:
+    """Parse the requirements of a command line and read its files for a platform. Raises `UsageError`.
+
+    :param cache: keeps what `packaging` makes of them.
+    """
+    with typed(Results(cache)) as read:
+        request = _read_request(words, platform)
+        read.extend((*request.requirements, *request.constraints))
+    return request
+
+
+def _read_request(words: Words, platform: str | None) -> Request:
     options = (*(f"--extra {name}" for name in words.extras), *(f"--group {name}" for name in words.groups))
     options = (*options, *((f"--environment {words.environment}",) if words.environment else ()))
     if options and not words.files:

@@ -90,6 +90,7 @@ def resolve_batch(path: Path, session: Session) -> Iterator[dict[str, object]]:
             yield {"id": request["id"], **documents.error(failure)}
         else:
             yield {"id": request["id"], **documents.resolution(resolution)}
+    session.results.save()
 
 
 def _resolve_alone(requirements: Sequence[algebra.Requirement], session: Session) -> Resolution:

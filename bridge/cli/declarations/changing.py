@@ -39,7 +39,7 @@ def create(words: Words, clone: str | None, dry_run: bool, **options: object) ->
             )
         show_applied(run, applied, dry_run)
         return
-    request = read_request(words, run.settings.platform)
+    request = read_request(words, run.settings.platform, run.settings.cache_dir)
     with run.session(request) as session:
         session.host = host
         applied = changes.create(run.new_prefix(request), request, session, is_dry_run=dry_run)
@@ -60,7 +60,7 @@ def install(words: Words, dry_run: bool, upgrade: bool, **options: object) -> No
     from bridge.prefix.platform import platform_of
 
     run = begin(options)
-    request = read_request(words, run.settings.platform or platform_of(run.prefix))
+    request = read_request(words, run.settings.platform or platform_of(run.prefix), run.settings.cache_dir)
     settled = None if upgrade else Settled(run.settings, run.prefix, "install", request)
     applied = settled.recall() if settled is not None else None
     if applied is not None:

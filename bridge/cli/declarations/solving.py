@@ -36,7 +36,7 @@ def resolve(words: Words, batch: str | None, record: str | None, replay: str | N
     if replay is not None:
         solution = solving.replay(Path(replay))
     else:
-        request = read_request(words, run.settings.platform)
+        request = read_request(words, run.settings.platform, run.settings.cache_dir)
         with run.session(request) as session:
             solution = solving.resolve(request, session, Path(record) if record is not None else None)
     run.render.warn(solution.warnings)

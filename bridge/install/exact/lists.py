@@ -92,7 +92,7 @@ def _by_url(requirement: Requirement, listed: FileRequirements, path: Path) -> L
     filename = file_name(place)
     if digest is None:
         raise _no_lock(path, requirement.text, "it has no sha256 behind `#`")
-    marker = str(requirement.marker or "")
+    marker = requirement.marker or ""
     common = {"name": requirement.name, "url": place, "filename": filename, "sha256": digest, "marker": marker}
     extras = tuple(sorted(requirement.extras))
     try:
@@ -114,13 +114,13 @@ def _tree(requirement: Requirement, source: SourceLocation, path: Path) -> Locke
         reference=source.reference,
         is_editable=source.is_editable,
         extras=tuple(sorted(requirement.extras)),
-        marker=str(requirement.marker or ""),
+        marker=requirement.marker or "",
     )
 
 
 def _of_index(requirement: Requirement, listed: FileRequirements, path: Path, index: IndexPort) -> list[Locked]:
     """Return the files of a project that have the version and one of the hashes."""
-    pinned = [each for each in requirement.specifier or () if each.operator in {"==", "==="}]
+    pinned = any(clause.startswith("==") for clause in (requirement.specifier or "").split(","))
     if requirement.kind != "pep508" and not pinned:
         raise _no_lock(path, requirement.text, "it names no archive")
     hashes = listed.hashes.get(requirement.name, frozenset())
@@ -134,7 +134,7 @@ def _of_index(requirement: Requirement, listed: FileRequirements, path: Path, in
             hint="name an index that has it with --index-url, or a folder with --find-links; where an earlier index "
             "has the project without that file: --index-strategy best",
         )
-    return [_file(each, str(requirement.marker or "")) for each in files]
+    return [_file(each, requirement.marker or "") for each in files]
 
 
 def _hashed(requirement: Requirement, index: IndexPort) -> Iterator[IndexFile]:

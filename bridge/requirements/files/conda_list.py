@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement
-from packaging.requirements import Requirement as Pep508
+from packaging import requirements as pep508
 
 from bridge.errors import UsageError
 from bridge.requirements.algebra import Requirement, conda_requirement, parse, parse_pypi
@@ -65,7 +64,7 @@ def _bare(line: str) -> str:
 
 def _is_pep508(line: str) -> bool:
     try:
-        Pep508(line)
-    except (InvalidRequirement, RecursionError):
+        pep508.Requirement(line)
+    except (pep508.InvalidRequirement, RecursionError):
         return False
     return True

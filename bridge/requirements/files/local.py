@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from packaging.markers import Marker
+from packaging import markers
 
 from bridge.errors import UnsafeInputError, UsageError
 from bridge.fetch.urls import file_name, local_path
@@ -138,7 +138,7 @@ def _split_marker(text: str) -> tuple[str, str]:
 
 def _is_marker(text: str) -> bool:
     try:
-        Marker(text)
+        markers.Marker(text)
     except (ValueError, RecursionError):
         return False
     return True

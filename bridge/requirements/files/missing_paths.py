@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from urllib.parse import unquote, urlsplit
 
-from packaging.utils import parse_sdist_filename, parse_wheel_filename
+from packaging import utils
 
 from bridge.requirements.algebra import MAX_TEXT
 from converters.deferred import dataclass, regex
@@ -53,6 +53,6 @@ def missing_path(text: str) -> MissingPath | None:
 
 def _version(name: str) -> str | None:
     try:
-        return str((parse_wheel_filename(name) if name.endswith(".whl") else parse_sdist_filename(name))[1])
+        return str((utils.parse_wheel_filename(name) if name.endswith(".whl") else utils.parse_sdist_filename(name))[1])
     except ValueError:
         return None

@@ -15,10 +15,12 @@ from bridge.requirements.files.local import NO_LINK, absolute_path, direct_requi
 from bridge.requirements.files.missing_paths import missing_path
 from bridge.requirements.files.text import read_text
 from bridge.requirements.files.values import Chosen, FileRequirements, unique, wrong
+from bridge.requirements.typed import typed
 from bridge.secrets import masked
 from converters.deferred import regex
 
 if TYPE_CHECKING:
+    from bridge.cache.results import Results
     from bridge.requirements.files.pip_options import OptionParser
 
 __all__ = ["PipLines", "read_constraints", "read_pip_file"]
@@ -212,11 +214,14 @@ class PipLines:
         )
 
 
-def read_constraints(path: Path, environ: Mapping[str, str]) -> tuple[Requirement, ...]:
-    """The constraints in a file that pip is configured to use. Raises `UsageError` (`requirement-file`)."""
-    lines = PipLines(environ)
-    lines.read_file(path, is_constraint=True)
-    return lines.result().constraints
+def read_constraints(paths: Iterable[str], environ: Mapping[str, str], results: Results) -> tuple[Requirement, ...]:
+    """The constraints in files that pip is configured to use. Raises `UsageError` (`requirement-file`)."""
+    with typed(results) as read:
+        for path in paths:
+            lines = PipLines(environ)
+            lines.read_file(Path(path), is_constraint=True)
+            read.extend(lines.result().constraints)
+    return tuple(read)
 
 
 def read_pip_file(path: Path, chosen: Chosen) -> FileRequirements:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from packaging.version import Version
+from packaging import version as pep440
 
+from bridge.cache.results import Results
 from bridge.requirements.algebra import pep440_version
 from bridge.requirements.names import name_of
-from bridge.resolve.candidates.packages import CondaName, Project
+from bridge.resolve.candidates.packages import CondaName
+from bridge.resolve.candidates.projects import Project
 from bridge.resolve.candidates.provides import canonical
 from bridge.resolve.candidates.pythons import PythonMasks
 from bridge.resolve.sources import IndexPort, Options, RecordPort
 from converters.names import NameMap
 from converters.target import Target
+
+if TYPE_CHECKING:
+    from packaging.version import Version
 
 __all__ = ["Catalog"]
 
@@ -40,14 +45,18 @@ class Catalog:
         options: Options,
         *,
         check: Callable[[], None] = lambda: None,
+        results: Results | None = None,
     ) -> None:
-        """:param check: called in each round of a search and before each wait; may raise to end the search."""
+        """:param check: called in each round of a search and before each wait; may raise to end the search.
+        :param results: keeps what depends on texts alone; `save` writes it down.
+        """
         self.check = check
         self.target = target
         self.names = names
         self.options = options
         self.index = index
         self.source = records
+        self.results = results or Results()
         self.waited = 0.0  # seconds, for channels and for builds
         self._conda: dict[str, CondaName] = {}
         self._projects: dict[str, Project] = {}
@@ -57,7 +66,7 @@ class Catalog:
     @property
     def pythons(self) -> PythonMasks:
         if self._pythons is None:
-            self._pythons = PythonMasks(self.conda("python").pythons(), self.target)
+            self._pythons = PythonMasks(self.conda("python").pythons(), self.target, self.results)
         return self._pythons
 
     def prefetch(self, names: Iterable[str]) -> None:
@@ -90,7 +99,7 @@ class Catalog:
         known = self._projects.get(name)
         if known is None:
             files = self.index.files(name) if self.index is not None else ()
-            known = Project(name, files, self.target, self.options)
+            known = Project(name, files, self.target, self.options, self.results)
             self._projects[name] = known
         return known
 
@@ -131,7 +140,7 @@ class Catalog:
             if project in provided.projects and version is not None and not excluded & 2 << place:
                 live.setdefault(version, set()).update(map(name_of, record.requirements))
         if not live:
-            return _Newest(Version("0"), frozenset())
+            return _Newest(pep440.Version("0"), frozenset())
         newest = max(live)
         return _Newest(newest, frozenset(live[newest]))
 

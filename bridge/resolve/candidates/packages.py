@@ -1,4 +1,4 @@
-"""The candidates of one conda name or one PyPI project: a list, best first, and the masks that meet requirements.
+"""The candidates of one conda name: its records, best first, and the masks that meet requirements.
 
 Bit 0 of a mask means "absent", bit i+1 the i-th candidate. Each distinct requirement text becomes a mask once, and each
 distinct version is compared once per text.
@@ -6,31 +6,26 @@ distinct version is compared once per text.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache, partial
+from collections.abc import Iterable, Sequence
+from functools import partial
 
-from packaging.specifiers import SpecifierSet
-from packaging.tags import Tag
-
-from bridge.errors import UnsafeInputError
-from bridge.model import IndexFile
-from bridge.requirements.algebra import CondaSpec, conda_version, pep440_version, pins, specifier_accepts
+from bridge.requirements.algebra import (
+    CondaSpec,
+    conda_version,
+    specifier_accepts,
+)
 from bridge.resolve.candidates.needs import Need, needs
 from bridge.resolve.candidates.provides import canonical, provided_by, wheel_project_of
-from bridge.resolve.candidates.ranks import file_rank, record_rank
-from bridge.resolve.ruling import barred_records, file_rule
+from bridge.resolve.candidates.ranks import record_rank
+from bridge.resolve.masks import mask_of, meeting
+from bridge.resolve.ruling import barred_records
 from bridge.resolve.sources import Options
 from converters.deferred import regex, replace
 from converters.names import NameMap, Provided
 from converters.record import Record
-from converters.target import Python, Target
-from converters.wheel import parse_wheel_name
+from converters.target import Python
 
-__all__ = ["POLICY", "CondaName", "Project"]
-
-POLICY = "policy: "
-"""The start of the reason for which the policy excludes files; the rule follows."""
+__all__ = ["CondaName"]
 
 _FREE_THREADED = regex(r"cp3\d+t\Z")
 
@@ -106,9 +101,9 @@ class CondaName:
         """Return the records that meet a MatchSpec, by conda's version order."""
         known = self._masks.get(spec.text)
         if known is None:
-            known = _meeting(self.records, spec.accepts_version)
+            known = meeting(self.records, spec.accepts_version)
             if spec.names_a_build:
-                known &= _mask(
+                known &= mask_of(
                     spec.accepts_build(record.build, record.build_number, record.origin, record.subdir)
                     and spec.accepts_artifact(record)
                     for record in self.records
@@ -116,28 +111,28 @@ class CondaName:
             self._masks[spec.text] = known
         return known
 
-    def meets_pypi(self, project: str, specifier: SpecifierSet | None) -> int:
+    def meets_pypi(self, project: str, specifier: str | None) -> int:
         """Return the records that provide `project` at a version that the specifier accepts (PEP 440)."""
-        key = (project, str(specifier or ""))
+        key = (project, specifier or "")
         known = self._pypi_masks.get(key)
         if known is None:
-            known = _mask(project in provided.projects for provided in self.provided)
-            if known and specifier is not None:
-                known &= _meeting(self.records, partial(specifier_accepts, specifier))
+            known = mask_of(project in provided.projects for provided in self.provided)
+            if known and specifier:
+                known &= meeting(self.records, partial(specifier_accepts, specifier))
             self._pypi_masks[key] = known
         return known
 
     def at(self, version: str) -> int:
         """Return the records of a version, equal by conda's order."""
         wanted = conda_version(version)
-        return _meeting(
+        return meeting(
             self.records, lambda text: text == version or (wanted is not None and conda_version(text) == wanted)
         )
 
     def owns(self, project: str) -> int:
         """Return the records that exclude a wheel of `project`: they provide only that project, or have its name."""
         is_eponymous = canonical(self.name) == project
-        return _mask(project in each.projects and (is_eponymous or len(each.projects) == 1) for each in self.provided)
+        return mask_of(project in each.projects and (is_eponymous or len(each.projects) == 1) for each in self.provided)
 
     def extra_depends(self, extra: str) -> tuple[int, dict[str, int]]:
         """Return the records that define an extra (CEP 44), and its requirements: MatchSpec text → bits of records."""
@@ -154,128 +149,15 @@ class CondaName:
     def python(self, position: int) -> Python | None:
         """Return the interpreter in a record of the name `python`; `None` if it is not CPython."""
         record = self.records[position]
-        if "pypy" in record.build or pep440_version(record.version) is None:
+        python = Python(version=record.version, free_threaded=bool(_FREE_THREADED.search(record.build)))
+        try:
+            return None if "pypy" in record.build or not python.minor else python
+        except ValueError:  # PEP 440 cannot parse it
             return None
-        return Python(version=record.version, free_threaded=bool(_FREE_THREADED.search(record.build)))
 
     def pythons(self) -> tuple[Python | None, ...]:
         """Return the interpreter of each record."""
         return tuple(self.python(position) for position in range(len(self.records)))
-
-
-class Project:
-    """The files of one PyPI project that can run on the target, best first, and the masks that meet requirements."""
-
-    __slots__ = ("_conda_masks", "_masks", "by_python", "by_tags", "excluded", "files", "name", "prereleases", "yanked")
-
-    def __init__(self, name: str, files: Sequence[IndexFile], target: Target, options: Options) -> None:
-        self.name = name
-        self.excluded: dict[str, list[IndexFile]] = {}  # reason → files that are no candidates
-        usable = [file for file in files if self._is_usable(file, target, options)]
-        self.files: list[IndexFile] = sorted(usable, key=file_rank(target, has_early=options.pre), reverse=True)
-        self.prereleases = 0
-        self.yanked = 0
-        self.by_tags: dict[frozenset[Tag], int] = {}
-        self.by_python: dict[str, int] = {}
-        for position, file in enumerate(self.files):
-            self._index(position, file)
-        self._masks: dict[str, int] = {}
-        self._conda_masks: dict[str, int] = {}
-
-    @property
-    def everything(self) -> int:
-        """The bits of all files."""
-        return (1 << len(self.files) + 1) - 2
-
-    def _is_usable(self, file: IndexFile, target: Target, options: Options) -> bool:
-        reason = _exclusion(file, target, options)
-        if reason is not None:
-            self.excluded.setdefault(reason, []).append(file)
-        return reason is None
-
-    def _index(self, position: int, file: IndexFile) -> None:
-        bit = 2 << position
-        version = pep440_version(file.version)
-        if version is not None and version.is_prerelease:
-            self.prereleases |= bit
-        if file.yanked is not None:
-            self.yanked |= bit
-        tags = parse_wheel_name(file.filename).tags if file.is_wheel else frozenset()
-        self.by_tags[tags] = self.by_tags.get(tags, 0) | bit
-        if file.requires_python:
-            self.by_python[file.requires_python] = self.by_python.get(file.requires_python, 0) | bit
-
-    def with_file(self, file: IndexFile) -> tuple[Project, int]:
-        """Return the project with the file of a URL requirement appended, and that file's bit."""
-        for position, known in enumerate(self.files):
-            if known.url == file.url:
-                return self, 2 << position
-        wider = copy.copy(self)
-        wider.files = [*self.files, file]
-        wider.by_tags, wider.by_python = dict(self.by_tags), dict(self.by_python)
-        wider._masks, wider._conda_masks = {}, {}
-        wider._index(len(self.files), file)
-        return wider, 2 << len(self.files)
-
-    @classmethod
-    def of_file(cls, file: IndexFile, target: Target, options: Options) -> Project:
-        """Make a project of one file, given by its URL: no index is read, and only its tags can exclude it."""
-        return cls(file.project, (), target, options).with_file(file)[0]
-
-    def meets(self, specifier: SpecifierSet | None) -> int:
-        """Return the files whose version the specifier accepts (PEP 440)."""
-        key = str(specifier or "")
-        known = self._masks.get(key)
-        if known is None:
-            known = (
-                self.everything if specifier is None else _meeting(self.files, partial(specifier_accepts, specifier))
-            )
-            self._masks[key] = known
-        return known
-
-    def meets_conda(self, spec: CondaSpec) -> int:
-        """Return the files whose version, by conda's order, and whose channel a MatchSpec accepts."""
-        known = self._conda_masks.get(spec.text)
-        if known is None:
-            known = _meeting(self.files, spec.accepts_version)
-            if spec.channel is not None:
-                known &= _mask(file.is_of_channel and spec.accepts_channel(file.origin) for file in self.files)
-            self._conda_masks[spec.text] = known
-        return known
-
-    def pinned(self, specifier: SpecifierSet | None) -> int:
-        """Return the files with the exact version that a clause pins."""
-        return 0 if specifier is None else _meeting(self.files, partial(pins, specifier))
-
-    def at(self, version: str) -> int:
-        """Return the files of a version, equal by PEP 440."""
-        wanted = pep440_version(version)
-        return 0 if wanted is None else _meeting(self.files, lambda text: pep440_version(text) == wanted)
-
-    def of_version(self, version: str) -> list[IndexFile]:
-        """Return the files of one version, equal by PEP 440, files that run here first."""
-        wanted = pep440_version(version)
-        others = (file for files in self.excluded.values() for file in files if file.is_wheel)
-        return [f for f in (*self.files, *others) if wanted is not None and pep440_version(f.version) == wanted]
-
-
-def _mask(holds: Iterable[bool]) -> int:
-    """Return the bits of the candidates for which a condition holds."""
-    return sum(2 << position for position, is_met in enumerate(holds) if is_met)
-
-
-def _meeting(candidates: Iterable[Record | IndexFile], accepts: Callable[[str], bool]) -> int:
-    """Return the bits of the candidates with an accepted version; each distinct version is matched once."""
-    verdicts: dict[str, bool] = {}
-    mask = 0
-    for position, candidate in enumerate(candidates):
-        version = candidate.version
-        verdict = verdicts.get(version)
-        if verdict is None:
-            verdict = verdicts[version] = accepts(version)
-        if verdict:
-            mask |= 2 << position
-    return mask
 
 
 def _group(texts_of_records: Iterable[Sequence[str]]) -> dict[str, int]:
@@ -293,44 +175,9 @@ def _too_new(records: Sequence[Record], provided: Sequence[Provided], options: O
     if not options.cooldown.is_on:
         return 0
     limit = options.cooldown.limit
-    return _mask(
+    return mask_of(
         record.timestamp is not None
         and (latest := limit((record.name, *each.projects), record.origin)) is not None
         and record.timestamp > latest
         for record, each in zip(records, provided, strict=True)
     )
-
-
-def _exclusion(file: IndexFile, target: Target, options: Options) -> str | None:
-    """Return why a file is no candidate on this target with any python; `None` if it is one."""
-    if pep440_version(file.version) is None:
-        return "version"
-    if options.policy is not None and (rule := file_rule(file, options.policy)) is not None:
-        return f"{POLICY}{rule}"
-    if options.cooldown.is_on:
-        latest = options.cooldown.limit((file.project,), file.origin)
-        if latest is not None and (file.upload_time is None or file.upload_time > latest):
-            return "no-time" if file.upload_time is None else "too-new"
-    if not file.is_wheel and (options.no_build or options.builds.bars(file.project, is_wheel=False)):
-        return "sdist"
-    if file.is_wheel and (reason := _wheel_exclusion(file, target, options)):
-        return reason
-    return "hash" if file.expected and file.sha256 is not None and file.sha256 not in file.expected else None
-
-
-def _wheel_exclusion(file: IndexFile, target: Target, options: Options) -> str | None:
-    if options.builds.bars(file.project, is_wheel=True):
-        return "no-binary"
-    platforms = file.filename[:-4].rsplit("-", 1)[-1].split(".")
-    if not any(platform == "any" or platform in _platforms(target) for platform in platforms):
-        return "platform"
-    try:
-        parse_wheel_name(file.filename)
-    except UnsafeInputError:
-        return "name"
-    return None
-
-
-@lru_cache(maxsize=16)
-def _platforms(target: Target) -> frozenset[str]:
-    return frozenset(target.platform_tags())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from packaging.markers import Marker
-from packaging.tags import Tag
+from packaging import tags as pep425
 
+from bridge.cache.results import Results, Table, digest
 from bridge.requirements.algebra import marker_holds, python_specifier, specifier_accepts
 from converters.deferred import regex
 from converters.target import Python, Target, tag_ranks
@@ -22,7 +22,8 @@ class PythonMasks:
     :param interpreters: of each record, best first; `None` for one that is not CPython: no wheel fits it.
     """
 
-    def __init__(self, interpreters: Sequence[Python | None], target: Target) -> None:
+    def __init__(self, interpreters: Sequence[Python | None], target: Target, results: Results | None = None) -> None:
+        """:param results: keeps the masks, in a table for the target and these interpreters."""
         self._target = target
         self._platforms = target.platform_tags()
         self._groups: dict[Python, int] = {}
@@ -34,26 +35,25 @@ class PythonMasks:
                 minors[python.minor] = first, bits | 2 << position
         self._minors = dict(minors.values())
         self.everything = (1 << len(interpreters) + 1) - 2
-        self._masks: dict[object, int] = {}
+        self._table = Table()
+        if results is not None:
+            stamp = digest((target.subdir, self._platforms, interpreters))
+            self._table = results.table(f"pythons of {target.subdir}", stamp)
 
-    def _where(self, key: object, holds: Callable[[Python], bool], groups: Mapping[Python, int] | None = None) -> int:
-        known = self._masks.get(key)
-        if known is None:
-            known = 0
-            for python, bits in (groups or self._groups).items():
-                if holds(python):
-                    known |= bits
-            self._masks[key] = known
-        return known
+    def _where(self, holds: Callable[[Python], bool], groups: Mapping[Python, int] | None = None) -> int:
+        return sum(bits for python, bits in (groups or self._groups).items() if holds(python))
 
-    def for_marker(self, marker: Marker, extra: str = "") -> int:
+    def for_marker(self, marker: str, extra: str = "") -> int:
         """Return the pythons for which a marker holds with this extra."""
         environment = self._target.marker_environment
-        text = str(marker)
-        groups = self._groups if _FULL_VERSION.search(text) else self._minors  # most ask for `python_version` at most
-        return self._where((text, extra), lambda python: marker_holds(marker, environment(python), extra), groups)
+        groups = self._groups if _FULL_VERSION.search(marker) else self._minors  # most ask for `python_version` at most
 
-    def is_missing(self, marker: Marker) -> bool:
+        def where() -> int:
+            return self._where(lambda python: marker_holds(marker, environment(python), extra), groups)
+
+        return self._table.recall(f"marker {extra} {marker}", where)
+
+    def is_missing(self, marker: str) -> bool:
         """Return whether no python exists and the marker may hold on this platform with some python."""
         environment = self._target.marker_environment
         pythons = (Python(version=f"3.{minor}.0") for minor in range(6, 16))
@@ -61,16 +61,20 @@ class PythonMasks:
 
     def for_requires(self, text: str) -> int | None:
         """Return the pythons that a Requires-Python admits; `None` if it is unreadable."""
-        specifier = python_specifier(text)
-        if specifier is None:
-            return None
-        return self._where(("requires", text), lambda python: specifier_accepts(specifier, python.version))
 
-    def for_tags(self, tags: frozenset[Tag]) -> int:
-        """Return the pythons that run a wheel with these tags; an empty set (an sdist) runs on all."""
-        if not tags:
-            return self.everything
-        return self._where(
-            tags,
-            lambda python: not tag_ranks(python.minor, python.free_threaded, self._platforms).keys().isdisjoint(tags),
-        )
+        def where() -> int | None:
+            specifier = python_specifier(text)
+            return None if specifier is None else self._where(lambda each: specifier_accepts(specifier, each.version))
+
+        return self._table.recall(f"requires {text}", where)
+
+    def for_tags(self, text: str) -> int:
+        """Return the pythons that run a wheel with these tags (`py2.py3-none-any`); an empty text (an sdist): all."""
+
+        def where() -> int:
+            tags = pep425.parse_tag(text)
+            return self._where(
+                lambda each: not tag_ranks(each.minor, each.free_threaded, self._platforms).keys().isdisjoint(tags)
+            )
+
+        return self._table.recall(f"tags {text}", where) if text else self.everything

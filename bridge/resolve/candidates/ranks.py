@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-
-from packaging.tags import Tag
+from typing import TYPE_CHECKING
 
 from bridge.model import IndexFile
 from bridge.requirements.algebra import conda_version, pep440_version
@@ -19,6 +18,9 @@ from converters.deferred import regex
 from converters.record import Record
 from converters.target import Target
 from converters.wheel import parse_wheel_name
+
+if TYPE_CHECKING:
+    from packaging.tags import Tag
 
 __all__ = ["file_rank", "record_rank"]
 

@@ -6,8 +6,8 @@ assumption is dropped if no solution exists otherwise.
 
 from __future__ import annotations
 
-from bridge.requirements.algebra import Requirement, names_prerelease
-from bridge.resolve.candidates.packages import Project
+from bridge.requirements.algebra import Requirement
+from bridge.resolve.candidates.projects import Project
 from bridge.resolve.encode.facts import Prerelease, Yanked
 from bridge.resolve.encode.space import Space
 from bridge.resolve.encode.variables import VariableId
@@ -56,7 +56,8 @@ class Assumptions:
         for demand in self._space.onto[variable]:
             requirement = self._space.demands[demand].requirement
             if requirement is not None:
-                yanked &= ~project.pinned(requirement.specifier)
+                if yanked:
+                    yanked &= ~project.pinned(requirement.specifier)
                 if early and self._requests_prerelease(variable, requirement):
                     early = 0
         if yanked:
@@ -74,7 +75,7 @@ class Assumptions:
         """Return whether a requirement names a pre-release, or no final release of either ecosystem could meet it."""
         project, specifier = self._space.meanings[variable].project, requirement.specifier
         assert project is not None
-        if requirement.url or (specifier is not None and names_prerelease(specifier)):
+        if requirement.url or project.opts_in(specifier):
             return True
         catalog, name = self._space.catalog, self._space.variables[variable].key
         finals = project.everything & ~project.prereleases & ~project.yanked

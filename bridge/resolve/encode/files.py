@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bridge.errors import UnsafeInputError, UsageError
 from bridge.requirements.algebra import Requirement
-from bridge.resolve.candidates.packages import Project
+from bridge.resolve.candidates.projects import Project
 from bridge.resolve.encode.assumptions import GROWN, Assumptions, meeting_files
 from bridge.resolve.encode.facts import RequiresPython, Tags
 from bridge.resolve.encode.space import Space

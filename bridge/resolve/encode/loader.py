@@ -34,7 +34,6 @@ from converters.metadata import CoreMetadata
 
 __all__ = ["Loader"]
 
-
 _ALWAYS: list[tuple[Term, ...]] = [()]
 
 
@@ -230,13 +229,14 @@ class Loader:
             return
         self.metadata_read += 1
         known[bit] = metadata
-        if (policy := self.space.catalog.options.policy) is not None:
-            rule = license_rule(file.project, metadata.license, policy)
-            if rule is not None:
-                self.space.forbid(variable, bit, Barred(rule, variable, bit))
-                return
+        policy = self.space.catalog.options.policy
+        if policy is not None and (rule := license_rule(file.project, metadata.license, policy)) is not None:
+            self.space.forbid(variable, bit, Barred(rule, variable, bit))
+            return
         if metadata.requires_python and metadata.requires_python != file.requires_python:
             require_pythons(self.space, variable, bit, metadata.requires_python)
+        if (project := self.space.meanings[variable].project) is not None:
+            project.learn_requirements(metadata.requires_dist)
         for requirement in self._requirements(metadata, file.filename):
             fact = Depends(requirement.text, variable, bit)
             try:

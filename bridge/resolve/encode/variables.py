@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Literal, NamedTuple, TypeAlias
 
 from bridge.requirements.algebra import Requirement
-from bridge.resolve.candidates.packages import CondaName, Project
+from bridge.resolve.candidates.packages import CondaName
+from bridge.resolve.candidates.projects import Project
 from bridge.resolve.encode.facts import Fact, VariableId
 from bridge.resolve.store import Term
 from converters.deferred import dataclass

@@ -10,7 +10,8 @@ from packaging.version import Version
 from bridge.errors import few
 from bridge.model import IndexFile
 from bridge.requirements.algebra import Requirement, pep440_version
-from bridge.resolve.candidates.packages import POLICY, CondaName, Project
+from bridge.resolve.candidates.packages import CondaName
+from bridge.resolve.candidates.projects import POLICY, Project
 from bridge.resolve.candidates.provides import canonical
 from bridge.resolve.encode.assumptions import meeting_files
 from bridge.resolve.encode.facts import (

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 
 from bridge.errors import BuildError
-from bridge.resolve.candidates.packages import POLICY
+from bridge.resolve.candidates.projects import POLICY
 from bridge.resolve.encode.facts import (
     Barred,
     Constraint,

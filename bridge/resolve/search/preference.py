@@ -16,9 +16,7 @@ requests; then the variable with the fewest candidates left.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
-
-from packaging.version import Version
+from typing import TYPE_CHECKING, NamedTuple
 
 from bridge.requirements.algebra import pep440_version
 from bridge.resolve.candidates.provides import is_python_record
@@ -26,6 +24,9 @@ from bridge.resolve.encode.space import Space
 from bridge.resolve.encode.variables import Candidate, VariableId
 from bridge.resolve.masks import PRESENT
 from bridge.resolve.store import Term
+
+if TYPE_CHECKING:
+    from packaging.version import Version
 
 __all__ = [
     "COMPARED_MINORS",

@@ -112,7 +112,8 @@ def _record(loader: Loader, pin: Candidate, target: Target) -> Record | None:
         upload_time=file.upload_time,
         revision=file.revision,
     )
-    return replace(translate(info, target, space.catalog.names), is_of_channel=file.is_of_channel)
+    build = meaning.project.build(info, target) if meaning.project is not None else None
+    return replace(translate(info, target, space.catalog.names, build), is_of_channel=file.is_of_channel)
 
 
 def _evidence(space: Space, pin: Candidate) -> str:

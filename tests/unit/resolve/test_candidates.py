@@ -10,7 +10,7 @@ from bridge.config.builds import Formats
 from bridge.errors import NoSolutionError
 from bridge.requirements.algebra import conda_requirement
 from bridge.resolve import Options, Standing, resolve
-from bridge.resolve.candidates.packages import Project
+from bridge.resolve.candidates.projects import Project
 from bridge.resolve.candidates.pythons import PythonMasks
 from bridge.resolve.candidates.ranks import file_rank
 from converters.target import Python

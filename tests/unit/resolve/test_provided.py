@@ -8,7 +8,7 @@ import pytest
 
 from bridge.resolve import Options
 from bridge.resolve.candidates.halves import wholes
-from bridge.resolve.candidates.packages import Project
+from bridge.resolve.candidates.projects import Project
 from bridge.resolve.candidates.provides import provided_by
 from converters.names import NameMap
 from converters.record import Record

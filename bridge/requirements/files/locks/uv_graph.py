@@ -111,12 +111,12 @@ class Graph:
                 follow(node.optional.get(name, ()))
         return reached
 
-    def _marker(self, text: str, active: frozenset[str]) -> Marker:
+    def _marker(self, text: str, active: frozenset[str]) -> str:
         def settled(match: re.Match[str]) -> str:
             return _ALWAYS if (match[2] in active) == (match[1] == "==") else _NEVER
 
         try:
-            return Marker(_CONFLICT.sub(settled, text))
+            return str(Marker(_CONFLICT.sub(settled, text)))
         except (InvalidMarker, RecursionError) as error:
             raise invalid(self._path, _FORMAT, f"a marker that cannot be read: {text[:200]}") from error
 
