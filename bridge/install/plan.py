@@ -24,7 +24,7 @@ from bridge.model import (
 )
 from bridge.paths import META, quoted
 from bridge.prefix.claims import unmanaged
-from bridge.requirements.algebra import marker_holds, parse_pypi
+from bridge.requirements.algebra import marker_holds, parse_pypi, split_binding
 from bridge.requirements.names import name_of
 from bridge.sdists.location import source_of
 from converters.deferred import replace
@@ -260,9 +260,8 @@ def is_installed(state: PrefixState, name: str) -> bool:
 
 
 def _matches(state: PrefixState, name: str) -> list[Installed]:
-    bound, _, rest = name.rpartition(":")
-    ecosystem = {"conda": "conda", "pypi": "wheel"}.get(bound)
-    name = rest if ecosystem is not None else name
+    bound, name = split_binding(name)
+    ecosystem = {"conda:": "conda", "pypi:": "wheel"}.get(bound)
     installed = [each for each in state.installed if ecosystem in {None, each.record.ecosystem}]
     wanted = canonicalize_name(name)
     return [each for each in installed if each.record.name == name.lower() or wanted in each.record.pypi_names[:1]] or [

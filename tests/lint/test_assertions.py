@@ -112,18 +112,6 @@ def constants(trees: dict[str, ast.Module]) -> list[str]:
     ]
 
 
-def unstable_ids(trees: dict[str, ast.Module]) -> list[str]:
-    """The tests named by the `repr` of a set, whose order differs between the processes of pytest-xdist."""
-    return [
-        f"{name}:{node.lineno}"
-        for name, tree in trees.items()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "parametrize"
-        if any(isinstance(each.value, ast.Name) and each.value.id in {"repr", "str"} for each in node.keywords)
-        if any(isinstance(part, ast.Set) and len(part.elts) > 1 for part in ast.walk(node))
-    ]
-
-
 @pytest.fixture(scope="module")
 def trees() -> dict[str, ast.Module]:
     paths = sorted(TESTS.rglob("*.py"))
@@ -154,9 +142,3 @@ def test_a_test_that_can_fail_is_not(body: str) -> None:
     tree = ast.parse(f"def run(): ...\ndef check():\n assert run()\ndef test_it():\n {body}\n")
     assert cannot_fail({"test.py": tree}) == []
     assert constants({"test.py": tree}) == []
-
-
-def test_the_names_of_tests_are_the_same_in_each_process(trees: dict[str, ast.Module]) -> None:
-    assert unstable_ids(trees) == []
-    text = "@pytest.mark.parametrize('a', [{'x', 'y'}], ids=repr)\ndef test_it(a): ..."
-    assert unstable_ids({"example": ast.parse(text)}) == ["example:1"]
