@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from packaging import markers
 
-from bridge.errors import UnsafeInputError, UsageError
+from bridge.errors import UnsafeInputError, UsageError, escaped
 from bridge.fetch.urls import file_name, local_path
 from bridge.requirements.algebra import MAX_TEXT, Requirement, parse, parse_pypi, split_binding, unnamed_requirement
 from bridge.sdists.location import ARCHIVES, SourceLocation, source_of
@@ -227,7 +227,7 @@ def _of_folder(parts: _Parts, path: Path, fragment: str) -> Requirement:
         raise UsageError(
             "no-project",
             f"{project} is not a project: it has neither a pyproject.toml nor a setup.py",
-            context=(f"asked for: {parts.text}",),
+            context=(f"asked for: {escaped(parts.text)}",),
             hint="name a project's folder, a wheel, a source distribution or a requirement",
         )
     return parts.requirement(url, read_static(project).name or source.name or canonicalize_name(parts.name))
@@ -250,4 +250,4 @@ def _archive_project(name: str) -> str:
 
 
 def _wrong(text: str, problem: str, hint: str | None = None) -> UsageError:
-    return UsageError("local-file", problem, context=(f"asked for: {masked(text)}",), hint=hint)
+    return UsageError("local-file", problem, context=(f"asked for: {escaped(masked(text))}",), hint=hint)

@@ -973,6 +973,7 @@ def test_what_is_no_path(tmp_path: Path, text: str) -> None:
         ("y @ ./dist/x-2.0.tar.gz", ("a file of x, not of y",)),
         ("file://[x/y-1.0-py3-none-any.whl", ("is not a URL",)),
         (f"./{'y' * 300}.whl", ("there is no file",)),
+        ("./one\ntwo.whl", ("asked for: ./one\\ntwo.whl",)),
     ],
 )
 def test_paths_that_lead_to_nothing(dist: Path, text: str, words: tuple[str, ...]) -> None:
