@@ -25,7 +25,7 @@ _LABELS: Mapping[str, str] = {
     for label in labels.split()
 }
 # Names that have one meaning; "BSD" and "Apache" have several.
-_SPDX: Mapping[str, str] = {
+_SPDX = {
     "mit license": "MIT",
     "the mit license": "MIT",
     "mit no attribution license (mit-0)": "MIT-0",
@@ -72,6 +72,7 @@ _SPDX: Mapping[str, str] = {
     "gnu affero general public license v3 or later (agplv3+)": "AGPL-3.0-or-later",
     "cc0 1.0 universal (cc0 1.0) public domain dedication": "CC0-1.0",
 }
+_SPDX = {spdx.lower(): spdx for spdx in (*_SPDX.values(), "0BSD", "Python-2.0", "LGPL-2.1-or-later")} | _SPDX
 _VAGUE = frozenset({"osi approved", "license"})
 _PAGE = regex(r"https?://(?:www\.)?(?:opensource\.org/licenses?|spdx\.org/licenses)/([\w.+-]+?)(?:\.html|\.php)?/?")
 _ELSEWHERE = regex(

@@ -7,7 +7,7 @@ ignored. A cache that cannot be written costs only time.
 from __future__ import annotations
 
 import json
-import secrets
+import os
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from operator import attrgetter
@@ -82,7 +82,7 @@ class PackageStore:
 
         :param write: writes the archive, passes on its files in order, and returns its manifest and its sha256.
         """
-        name = f".{secrets.token_hex(8)}.bridge-tmp"
+        name = f".{os.urandom(8).hex()}.bridge-tmp"
         aside = self._cache / "unpacked" / name
         with fs.publish_stream(aside, root=self._cache) as stream:
             unpacking = _Unpacking(stream)

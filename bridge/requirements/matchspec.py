@@ -102,7 +102,11 @@ _JUDGED = {"version", "build", "build_number", "channel", "subdir", "extras", "w
 _FIELD = regex(r"""(\w+)=(?:"((?:[^"\\]|\\.)*)"|\[[^\]]*\]|[^,\]]*)[,\]]""")
 _NUMBER = regex(r"\d{19,}")  # digits that overflow rattler's 64 bits; it panics over some of them
 _NAME = regex(r"[a-z][a-z0-9_-]*")  # a MatchSpec that is a name and nothing else
-_NAME_AND_VERSIONS = regex(r"(?P<name>[a-z][a-z0-9_-]*)(?: +|(?=[<>=!]))(?P<versions>[0-9.*,<>=!]+)")
+_PLAIN = regex(
+    r"(?P<name>[a-z][a-z0-9_-]*)(?: +|(?=[<>=!]))"
+    r"(?!\S*(?<![<>=!])=\d\S* )"  # `=1.2` means another thing before a build
+    r"(?P<versions>[0-9.*,<>=!]+)(?: (?P<build>\*?[a-z0-9_]+\*?))?"
+)
 _NO_BUILD = regex(r"""[\s;,"'@\[\]]""")
 
 
@@ -134,9 +138,9 @@ def parse_conda(text: str) -> CondaSpec:
         raise UsageError("invalid-matchspec", f"a MatchSpec of {len(text)} characters is too long to be read")
     if _NAME.fullmatch(text):
         return CondaSpec(text=text, name=text)
-    plain = _NAME_AND_VERSIONS.fullmatch(text)
+    plain = _PLAIN.fullmatch(text)
     if plain is not None and (clauses := read_plain_clauses(plain["versions"])) is not None:
-        return CondaSpec(text=text, name=plain["name"], versions=clauses)
+        return CondaSpec(text=text, name=plain["name"], versions=clauses, build=_build_matcher(plain["build"]))
     from rattler.match_spec import MatchSpec  # noqa: PLC0415 - slow to import
 
     try:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import time
 import zlib
 from collections.abc import Mapping
@@ -63,7 +62,7 @@ def now() -> float:
 def new_identifier() -> str:
     """Return a transaction id: `BRIDGE_TXN_ID` for reproducible runs, else the time and a random part."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now()))
-    text = os.environ.get("BRIDGE_TXN_ID") or f"{stamp}-{secrets.token_hex(4)}"
+    text = os.environ.get("BRIDGE_TXN_ID") or f"{stamp}-{os.urandom(4).hex()}"
     if not _IDENTIFIER.match(text):
         raise UsageError("transaction-id-invalid", "BRIDGE_TXN_ID must be up to 64 letters, digits, '-' and '_'")
     return text

@@ -10,7 +10,7 @@ without a placeholder, and wheels, share one such directory.
 from __future__ import annotations
 
 import json
-import secrets
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -71,7 +71,7 @@ class Originals:
         target = self._directory / name
         if (target / "info/paths.json").is_file():
             return str(target)
-        aside = self._directory / f"{name}.{secrets.token_hex(8)}.bridge-tmp"
+        aside = self._directory / f"{name}.{os.urandom(8).hex()}.bridge-tmp"
         try:
             fs.make_directories(aside)
             with fs.WritableTree(aside) as tree, _reader(unpacked) as source:

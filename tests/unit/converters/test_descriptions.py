@@ -56,6 +56,7 @@ def test_a_licence_is_spdx_or_a_short_name(
 
 def test_every_known_name_stands_for_spdx() -> None:
     assert {name: canonicalize_license_expression(spdx) for name, spdx in _SPDX.items()} == _SPDX
+    assert {"mit", "bsd-3-clause", "apache-2.0", "python-2.0"} <= _SPDX.keys()
 
 
 @pytest.mark.parametrize(
