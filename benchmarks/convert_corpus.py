@@ -267,7 +267,7 @@ def main() -> None:
         wheels: list[Path] = []
         for source in options.sources:
             wheels += [source.absolute()] if source.suffix == ".whl" else fetched(source, work / "wheels")
-        host = HostChannel(work / "host")
+        host = HostChannel(work)
         for record in [*host.records("python"), *host.records("python_abi")]:
             host.archive(record)
         write_index(work / "host")

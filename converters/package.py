@@ -36,6 +36,9 @@ _JOB_SIZES = ((12, 1 << 24), (22, 1 << 25))  # (highest level, bytes that one th
 _WIDEST = 9  # zstd's overlap of jobs
 _LARGEST_OCTAL = 1 << 33  # bytes; tar headers encode larger sizes differently
 _SMALL_ZIP = (1 << 31) - (1 << 24)  # bytes; the zip entry of a smaller tar surely needs no zip64
+_FRAME = b"\x28\xb5\x2f\xfd\xc0\x38"  # a frame of zstd with its size in 8 bytes, no checksum, a window of 128 KiB
+_RAW = 1 << 17  # bytes of a block, at most
+_LAST = b"\x01\0\0"  # an empty last block
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +74,7 @@ def write_conda(
         that paths.json can contain hashes of the written bytes.
     :param members: the payload; consumed once, written in the order of the paths.
     :param level: zstd's, 1 to 22; from level 3 with long-distance matching over 128 MiB, where that is more than the
-        window of the level.
+        window of the level. 0 does not compress: the bytes depend on no release of zstd.
     :param threads: zstd's worker threads, 1 or more; they do not change the bytes.
     :param packed: a `.conda` with an equal payload, compressed at the same level; the payload is copied from it.
     """
@@ -110,22 +113,38 @@ def _entry(name: str) -> zipfile.ZipInfo:
 def _write_part(archive: zipfile.ZipFile, name: str, members: Sequence[Member], level: int, threads: int) -> None:
     """Write a compressed tar. Only a zip64 entry needs its size in advance, so only a huge tar is spooled."""
     size = _tar_size(members)
-    packer = zstandard.ZstdCompressor(compression_params=_parameters(level, threads, size))
     if size <= _SMALL_ZIP:
         with archive.open(_entry(name), "w") as out:
-            _compress(packer.stream_writer(out, size=size, closefd=False), members)
+            _compress(members, out, level, threads, size)
         return
     with tempfile.TemporaryFile() as spool:
-        _compress(packer.stream_writer(spool, size=size, closefd=False), members)
+        _compress(members, spool, level, threads, size)
         size = spool.tell()
         spool.seek(0)
         _store(archive, name, spool, size)
 
 
-def _compress(packed: zstandard.ZstdCompressionWriter, members: Sequence[Member]) -> None:
+def _compress(members: Sequence[Member], out: IO[bytes], level: int, threads: int, size: int) -> None:
+    if level == 0:
+        _wrap(_tar(members), out, size)
+        return
+    packer = zstandard.ZstdCompressor(compression_params=_parameters(level, threads, size))
+    packed = packer.stream_writer(out, size=size, closefd=False)
     for block in _tar(members):
         packed.write(block)
     packed.flush(zstandard.FLUSH_FRAME)  # not by `with`, which after an error raises another, of missing bytes
+
+
+def _wrap(blocks: Iterable[bytes], out: IO[bytes], size: int) -> None:
+    """Write a zstd frame of raw blocks (RFC 8878, 3.1.1)."""
+    out.write(_FRAME + size.to_bytes(8, "little"))
+    for block in blocks:
+        view = memoryview(block)
+        for start in range(0, len(block), _RAW):
+            part = view[start : start + _RAW]
+            out.write((len(part) << 3).to_bytes(3, "little"))
+            out.write(part)
+    out.write(_LAST)
 
 
 def _copy_part(archive: zipfile.ZipFile, name: str, packed: BinaryIO) -> None:

@@ -77,10 +77,10 @@ class PackageStore:
         self._remember(manifest, sha256, allow_external_symlinks)
         return manifest, path
 
-    def keep(self, write: Callable[[Keep], tuple[CondaManifest, str]]) -> None:
-        """Keep a package while it is packed.
+    def keep(self, write: Callable[[Keep], tuple[CondaManifest, str]]) -> str:
+        """Keep a package while it is packed; return the sha256 of its archive.
 
-        :param write: writes the archive, passes on its files in order, and returns its manifest and its sha256.
+        :param write: passes on its files in order, and returns its manifest and that sha256.
         """
         name = f".{os.urandom(8).hex()}.bridge-tmp"
         aside = self._cache / "unpacked" / name
@@ -94,6 +94,7 @@ class PackageStore:
             tree.make_directory(path.parent.as_posix())
             tree.rename(f"unpacked/{name}", tree, path.as_posix())
         self._remember(manifest, sha256, allows_external_symlinks=False)
+        return sha256
 
     def _remember(self, manifest: CondaManifest, sha256: str, allows_external_symlinks: bool) -> None:
         key = _key(sha256, manifest.filename, allows_external_symlinks)

@@ -102,7 +102,7 @@ class Channels:
         if HOST in self._places and self._host is None:
             from bridge.channels.host import HostChannel  # noqa: PLC0415 - most runs name channels of their own
 
-            self._host = self._begun or HostChannel(self._cache / "host", packs_late=self._packs_late)
+            self._host = self._begun or HostChannel(self._cache, packs_late=self._packs_late)
         self._order = {origin: place for place, origin in enumerate(self._places)}
         self._others = [origin for origin in self._places if origin != HOST]
 
@@ -272,14 +272,19 @@ class Channels:
     def _rank(self, record: Record) -> int:
         return self._order.get(record.origin, len(self._order))
 
-    def packed(self, record: Record) -> bool:
-        """Whether the record is the `host` channel's."""
-        return self._host is not None and record.origin == HOST
+    def _packer(self, record: Record) -> HostChannel | None:
+        """The `host` channel, if the record is of it."""
+        return self._host if record.origin == HOST else None
+
+    def packed(self, record: Record) -> Record:
+        """The record, with its hash if it is the `host` channel's and was packed meanwhile. Raises as `HostChannel`."""
+        host = self._packer(record)
+        return record if host is None else host.packed(record)
 
     def stored(self, record: Record) -> Path | None:
-        """Return the archive of a record on this machine, as `Client.stored`."""
-        if self._host is not None and self.packed(record):
-            return self._host.stored(record)
+        """Return the archive of a record, as `Client.stored`; that of the `host` channel may not be written yet."""
+        if (host := self._packer(record)) is not None:
+            return host.stored(record)
         if record.sha256 is None or record.size is None:
             return None
         return self._client().stored(record.url, record.sha256, record.size, record.filename)
@@ -289,8 +294,8 @@ class Channels:
 
         Raises `UnsafeInputError` (`hash-missing`) if the channel gives neither, else as `Client.download`.
         """
-        if self._host is not None and self.packed(record):
-            return self._host.archive(record)
+        if (host := self._packer(record)) is not None:
+            return host.archive(record)
         if record.sha256 is None and record.md5 is None:
             raise UnsafeInputError(
                 "hash-missing",

@@ -34,7 +34,7 @@ def packing_host(settings: Settings) -> HostChannel | None:
         return None
     from bridge.channels.host import HostChannel
 
-    host = HostChannel(settings.cache_dir / "host", packs_late=True)
+    host = HostChannel(settings.cache_dir, packs_late=True)
     with suppress(BridgeError):  # Whoever asks for the python gets the same error.
         host.begin()
     return host

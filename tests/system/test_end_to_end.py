@@ -14,6 +14,7 @@ import jsonschema
 import pytest
 
 from bridge.__main__ import run as _entry  # the console script must be importable
+from bridge.channels.host import HostChannel
 from tests.support.builders import make_conda, make_repodata, make_wheel, metadata_text, tree_digest
 from tests.support.command_line import Bridge, Ran, clean_environment
 from tests.support.sdists import make_sdist
@@ -267,14 +268,12 @@ class TestConda:
         from rattler import Gateway, VirtualPackage, install, solve
 
         succeeded(bridge("convert", "cow", "-o", "channel", "--index"))
-        host = next((bridge.cache / "host").glob("*/python-*.conda"), None)
-        if host is None:
-            succeeded(bridge("resolve", "-c", "host", "python"))
-            host = next((bridge.cache / "host").glob("*/python-*.conda"))
-        for path in (bridge.cache / "host").glob("*/*.conda"):
-            target = bridge.folder / "base" / path.parent.name / path.name
+        host = HostChannel(bridge.cache)
+        (python,) = host.records("python")
+        for record in (python, *host.records("python_abi")):
+            target = bridge.folder / "base" / record.subdir / record.filename
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(path.read_bytes())
+            target.write_bytes(host.archive(record).read_bytes())
         make_repodata(bridge.folder / "base")
         prefix = bridge.folder / "env"
 
@@ -284,7 +283,7 @@ class TestConda:
                 channels,
                 ["cow", "python"],
                 gateway=Gateway(),
-                platforms=[host.parent.name, "noarch"],  # type: ignore[list-item]
+                platforms=[python.subdir, "noarch"],  # type: ignore[list-item]
                 virtual_packages=VirtualPackage.detect(),
             )
             await install(found, str(prefix), cache_dir=bridge.folder / "packages", show_progress=False)

@@ -20,7 +20,7 @@ from converters.target import SUBDIRS, Python
 
 __all__ = ["FORMAT", "Interpreter", "not_packable"]
 
-FORMAT = 1
+FORMAT = 2
 """Part of the identity: increase it whenever the same interpreter gives another package."""
 
 _LEVELS = {"alpha": "a", "beta": "b", "candidate": "rc", "final": ""}

@@ -1,27 +1,27 @@
-"""Write the packages `python` and `python_abi` of the host channel."""
+"""Pack `python` and `python_abi` of the host channel: unpacked, into the cache, and as archives when one is needed."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from bridge.archive.conda import CondaManifest, manifest_of
 from bridge.archive.tars import Keep, TarContents, TarMember
+from bridge.cache.contents import Contents
 from bridge.cache.packages import PackageStore
 from bridge.channels.host.contents import PackagePath, collect
 from bridge.channels.host.layout import Interpreter
-from bridge.channels.host.relocate import relocate
+from bridge.channels.host.relocate import Relocation
 from bridge.errors import FaultError
 from converters.package import Member, write_conda
 
-__all__ = ["Index", "PreparedPython", "write_python", "write_python_abi"]
+__all__ = ["Index", "Prepared", "changed", "prepare", "write_again"]
 
-LEVEL = 1
-THREADS = 2  # any number above 0 gives the same bytes
+UNCOMPRESSED = 0  # compressing took more time than all else, and an archive is seldom asked for
 _LICENSE = "PSF-2.0"
 
 Index = Mapping[str, object]
@@ -68,65 +68,45 @@ def _python_index(layout: Interpreter, glibc: tuple[int, int]) -> Index:
     return index
 
 
-def write_python_abi(stream: BinaryIO, layout: Interpreter) -> Index:
-    """Write `python_abi`, which has no files, and return its index.json."""
-    index = _abi_index(layout)
-    write_conda(stream, _stem(index), _info(index, "The ABI of a CPython", []), (), level=LEVEL)
-    return index
+class Prepared:
+    """A package of the channel before it is packed, with its `index`.
 
-
-def write_python(stream: BinaryIO, layout: Interpreter) -> Index:
-    """Write `python` and return its index.json. Raises `UsageError` (`host-layout`), `OSError`."""
-    return PreparedPython(layout).write(stream)
-
-
-class PreparedPython:
-    """The package `python` before it is written, with its `index`.
-
-    Creating one takes a third of the time. Raises `UsageError` (`host-layout`), `OSError`.
+    :param parts: called for its paths when it is packed.
     """
 
-    def __init__(self, layout: Interpreter) -> None:
-        self._layout = layout
-        parts, self._glibc = relocate(layout, collect(layout))
-        self.index = _python_index(layout, self._glibc)
-        self._payload = [_PackedPath(part) for part in parts]
+    def __init__(self, index: Index, summary: str, parts: Callable[[], Iterable[PackagePath]]) -> None:
+        self.index = index
+        self._summary = summary
+        self._parts = parts
+        self._payload: list[_PackedPath] = []
         self._documents: dict[str, bytes] = {}
 
-    def write(self, stream: BinaryIO, keep: Keep | None = None) -> Index:
-        """Write it and return its index.json. Raises `FaultError` (`host-changed`), `OSError`.
+    def write(self, stream: BinaryIO, keep: Keep | None = None) -> None:
+        """Write its archive. Raises `UsageError` (`host-layout`), `FaultError` (`host-changed`), `OSError`.
 
         :param keep: receives the content of its files, as in `bridge.archive.tars.scan_tar`.
         """
-        payload, about = self._payload, "CPython, as it is installed where it was packed"
+        payload = self._payload = [_PackedPath(part) for part in self._parts()]
 
         def info() -> dict[str, bytes]:
-            self._documents = _info(self.index, about, [item.entry() for item in payload])
+            self._documents = _info(self.index, self._summary, [item.entry() for item in payload])
             return self._documents
 
-        write_conda(
-            stream,
-            _stem(self.index),
-            info,
-            [item.member(keep) for item in payload],
-            level=LEVEL,
-            threads=THREADS,
-        )
-        if _python_index(self._layout, self._glibc) != self.index:
-            raise _changed(self._layout.binary)
-        return self.index
+        write_conda(stream, _stem(self.index), info, [item.member(keep) for item in payload], level=UNCOMPRESSED)
 
-    def keep(self, cache: Path, filename: str, publish: Callable[[Callable[[BinaryIO], Index]], str]) -> None:
-        """Write it as the archive `filename`, and into the cache as an unpacked package.
+    def keep(self, store: PackageStore, filename: str) -> Index:
+        """Put it into the cache, unpacked; return its index.json with `sha256` and `size` of its archive.
 
-        :param publish: publishes what its argument writes, and returns its sha256.
+        The archive itself is not kept: `write_again` writes the same bytes. Raises as `write`.
         """
+        archive = _Pieces()
 
         def packed(keep: Keep) -> tuple[CondaManifest, str]:
-            sha256 = publish(lambda stream: self.write(stream, keep))
-            return self._manifest(filename), sha256
+            self.write(cast("BinaryIO", archive), keep)
+            return self._manifest(filename), archive.sha256()
 
-        PackageStore(cache).keep(packed)
+        sha256 = store.keep(packed)
+        return dict(self.index) | {"sha256": sha256, "size": archive.tell()}
 
     def _manifest(self, filename: str) -> CondaManifest:
         """What an archive of that file name contains, which was written."""
@@ -135,6 +115,61 @@ class PreparedPython:
             documents={f"info/{name}": data for name, data in self._documents.items() if name != "files"},
         )
         return manifest_of(contents, filename)
+
+
+class _Pieces:
+    """Keeps what is written to it in pieces, to hash it: a copy of all takes as long as that."""
+
+    def __init__(self) -> None:
+        self._written: dict[int, bytes] = {}  # by offset; headers of the zip are written again, with checksums
+        self._place = 0
+
+    def tell(self) -> int:
+        return self._place
+
+    def seek(self, place: int) -> None:
+        self._place = place
+
+    def write(self, data: bytes) -> None:
+        self._written[self._place] = data
+        self._place += len(data)
+
+    def flush(self) -> None:
+        """Do nothing: there is no buffer."""
+
+    def sha256(self) -> str:
+        digest = hashlib.sha256()
+        for data in self._written.values():
+            digest.update(data)
+        return digest.hexdigest()
+
+
+def prepare(layout: Interpreter, name: str) -> Prepared:
+    """Prepare `python` or `python_abi`, which has no files. Raises `UsageError` (`host-layout`), `OSError`."""
+    if name == "python_abi":
+        return Prepared(_abi_index(layout), "The ABI of a CPython", tuple)
+    relocation = Relocation(layout, collect(layout))
+    about = "CPython, as it is installed where it was packed"
+    return Prepared(_python_index(layout, relocation.glibc), about, relocation.parts)
+
+
+def write_again(stream: BinaryIO, manifest: CondaManifest, contents: Contents) -> None:
+    """Write the archive of a package that the cache has unpacked.
+
+    Its bytes depend on nothing but its content, so they have the sha256 that `Prepared.keep` returned.
+    """
+
+    def parts() -> Iterator[PackagePath]:
+        for path in manifest.paths:
+            yield PackagePath(
+                path=path.path,
+                link=path.link,
+                data=b"".join(contents.blocks(path.path)) if path.link is None else None,
+                placeholder=path.prefix_placeholder,
+                is_executable=path.is_executable,
+            )
+
+    Prepared(manifest.index, str(manifest.about["summary"]), parts).write(stream)
 
 
 def _stem(index: Index) -> str:
@@ -193,7 +228,7 @@ class _PackedPath:
         if data is None and self._part.source is not None:
             data = _patched(self._part.source.read_bytes(), self._part.patches)
         if data is None or len(data) != self._size:
-            raise _changed(self._part.source)
+            raise changed(self._part.source)
         self._sha256 = hashlib.sha256(data).hexdigest()
         if keep is not None:
             keep(self.path, self._size)(memoryview(data))
@@ -212,7 +247,7 @@ class _PackedPath:
         return entry
 
 
-def _changed(path: Path | None) -> FaultError:
+def changed(path: Path | None) -> FaultError:
     return FaultError(
         "host-changed",
         "the interpreter bridge runs on changed while it was being packed",
@@ -224,7 +259,9 @@ def _changed(path: Path | None) -> FaultError:
 def _patched(data: bytes, patches: Sequence[tuple[int, bytes]]) -> bytes:
     if not patches:
         return data
-    changed = bytearray(data)
-    for offset, written in patches:
-        changed[offset : offset + len(written)] = written
-    return bytes(changed)
+    pieces: list[bytes | memoryview] = []
+    view, position = memoryview(data), 0
+    for offset, written in sorted(patches):
+        pieces += [view[position:offset], written]
+        position = offset + len(written)
+    return b"".join((*pieces, view[position:]))

@@ -23,28 +23,39 @@ from bridge.channels.host.layout import Interpreter, not_packable
 from bridge.paths import parent_directories
 from converters.deferred import replace
 
-__all__ = ["PLACEHOLDER", "PrefixRewriter", "is_generated", "relocate"]
+__all__ = ["PLACEHOLDER", "PrefixRewriter", "Relocation", "is_generated"]
 
 PLACEHOLDER = "/prefix-of-the-host-channel"
 _ROOTS = frozenset({"", "bin", "lib", "include", "share", "share/man"})
 _CONFIGURED_PREFIX = re.compile(rb"""^\s*\{?\s*['"]prefix['"]:\s*['"]([^'"]+)['"]""", re.MULTILINE)
 
 
-def relocate(layout: Interpreter, parts: Iterable[PackagePath]) -> tuple[tuple[PackagePath, ...], tuple[int, int]]:
-    """Return the relocated parts, sorted by path, and the newest glibc they need (`(0, 0)`: none).
+class Relocation:
+    """The relocation of an interpreter's parts; `glibc` is the newest version that they need (`(0, 0)`: none).
 
-    Files other than binaries are then held in memory (about 25 MB). Raises `UsageError` (`host-layout`) for a path
-    that cannot be overwritten, `OSError`.
+    Creating one reads the executables and libraries. Raises `UsageError` (`host-layout`) for a path that cannot be
+    overwritten, `OSError`.
     """
-    parts = tuple(parts)
-    natives = _Binaries(layout, parts)
-    rest = [part for part in parts if not _may_be_native(part)]
-    binaries = _frozen(layout, natives.relocated())
-    known = {part.path for part in (*binaries, *rest)}
-    read = [part if part.source is None else replace(part, data=part.source.read_bytes()) for part in rest]
-    spelling = PrefixRewriter(layout, known, _configured(read))
-    texts = [_text(layout, spelling, part) for part in read]
-    return tuple(sorted((*binaries, *texts), key=lambda part: part.path)), natives.glibc
+
+    def __init__(self, layout: Interpreter, parts: Iterable[PackagePath]) -> None:
+        parts = tuple(parts)
+        natives = _Binaries(layout, parts)
+        self._layout = layout
+        self._rest = [part for part in parts if not _may_be_native(part)]
+        self._binaries = _frozen(layout, natives.relocated())
+        self.glibc = natives.glibc
+
+    def parts(self) -> list[PackagePath]:
+        """The relocated parts, sorted by path.
+
+        Files other than binaries are then held in memory (about 25 MB). Raises as the class.
+        """
+        layout, rest = self._layout, self._rest
+        known = {part.path for part in (*self._binaries, *rest)}
+        read = [part if part.source is None else replace(part, data=part.source.read_bytes()) for part in rest]
+        spelling = PrefixRewriter(layout, known, _configured(read))
+        texts = [_text(layout, spelling, part) for part in read]
+        return sorted((*self._binaries, *texts), key=lambda part: part.path)
 
 
 def is_generated(path: str) -> bool:

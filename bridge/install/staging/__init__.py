@@ -16,7 +16,7 @@ from pathlib import Path
 from bridge import fs
 from bridge.archive.conda import CondaManifest
 from bridge.cache.blobs import sha256_of
-from bridge.errors import FaultError, IntegrityError, UnsafeInputError, UsageError
+from bridge.errors import BridgeError, FaultError, IntegrityError, UnsafeInputError, UsageError
 from bridge.install.manifest import Manifest
 from bridge.install.staging import conda
 from bridge.install.staging.bytecode import Compiled
@@ -85,9 +85,10 @@ def stage(
 
 def _are_unchanged(inputs: StageInputs) -> bool:
     """Whether the archives still have the hashes that were verified."""
-    hashes = {resolved.record.identity: resolved.record.sha256 for resolved in incoming(inputs.plan)}
-    with suppress(OSError):
-        return all(hashes[identity] in {None, sha256_of(path)} for identity, path in inputs.archives.items())
+    with suppress(OSError, BridgeError):
+        planned = (resolved.record for resolved in incoming(inputs.plan))
+        records = [record for record in planned if record.identity in inputs.archives]
+        return all(record.sha256 in {None, sha256_of(inputs.archive(record))} for record in records)
     return False
 
 

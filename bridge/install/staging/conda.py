@@ -77,13 +77,13 @@ class Unpacking:
 
     def finish(self, inputs: StageInputs) -> dict[str, Path]:
         """Unpack the rest, and wait for all: `Record.identity` → directory. Raises as `_rattler_link.extract`."""
-        wanted = [each.record.identity for each in packages_of(inputs)]
-        left = {identity: inputs.archives[identity] for identity in wanted if identity not in self._begun}
+        records = {each.record.identity: each.record for each in packages_of(inputs)}
+        left = {identity: inputs.archive(each) for identity, each in records.items() if identity not in self._begun}
         if left:
             self.begin(left)
-        for identity in wanted:
+        for identity in records:
             self._begun[identity].result()
-        return {identity: self._directory / identity for identity in wanted}
+        return {identity: self._directory / identity for identity in records}
 
 
 def _extract(archives: Mapping[Path, Path]) -> None:

@@ -26,7 +26,7 @@ class StageInputs:
     """Everything that staging needs.
 
     :param state: the prefix before the change; empty for a new one.
-    :param archives: `Record.identity` → the fetched archive; `manifests`: its checked content.
+    :param archives: `Record.identity` → the path of the archive, see `archive`; `manifests`: its checked content.
     :param unpacked: `Record.identity` → the unpacked package in the cache (`bridge.cache.contents`).
     :param predicted: `Record.identity` → its paths (`bridge.install.manifest.predict`).
     :param channel_records: `Record.identity` → the channel's record of installed conda packages, where already read.
@@ -34,6 +34,7 @@ class StageInputs:
     :param variables: environment variables to set for the activated environment.
     :param link_mode: how the files of the cache come into the environment.
     :param compiles: compile modules; the interpreter must run on this machine.
+    :param fetch: fetches an archive again.
     :param check: called before each package; may raise to end the change.
     :param command: the command line, for conda's history; `when`: `2026-11-22 10:00:00`; `version`: of bridge.
     """
@@ -54,7 +55,13 @@ class StageInputs:
     variables: Mapping[str, str] = field(default_factory=dict)
     compiles: bool = False
     link_mode: LinkMode = "auto"
+    fetch: Callable[[Record], Path] | None = None
     check: Callable[[], None] = lambda: None
+
+    def archive(self, record: Record) -> Path:
+        """Return an archive; the channel `host` writes it only now. Raises what fetching it raises."""
+        path = self.archives[record.identity]
+        return path if self.fetch is None or path.is_file() else self.fetch(record)
 
 
 def changed(filename: str, *context: str) -> IntegrityError:

@@ -216,10 +216,11 @@ class Placing:
                 raise
         with suppress(FaultError):
             fs.remove_tree(unpacked)
-        if each.record.sha256 != sha256_of(inputs.archives[identity]):
+        archive = inputs.archive(each.record)
+        if each.record.sha256 != sha256_of(archive):
             raise changed(manifest.filename)
         PackageStore(inputs.cache).check(
-            inputs.archives[identity],
+            archive,
             sha256=each.record.sha256,
             filename=manifest.filename,
             allow_external_symlinks=True,

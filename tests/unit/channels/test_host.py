@@ -11,18 +11,22 @@ import subprocess
 import sys
 import threading
 import types
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
 import conda_package_streaming.package_streaming as streaming
 import pytest
+import zstandard
 
 from bridge.cache.packages import PackageStore, is_intact
 from bridge.channels.host import HostChannel, Interpreter
 from bridge.channels.host.relocate import PLACEHOLDER
 from bridge.errors import BridgeError, FaultError, IntegrityError
 from bridge.fs import processes
+from converters.package import Member, write_conda
 from converters.record import Record
 from tests.support.installations import small_installation
 
@@ -94,7 +98,7 @@ def test_the_records_match_the_specs_that_name_an_abi(small: Interpreter, tmp_pa
     assert python.build.endswith("_cp312")
     assert python.requirements == ("python_abi 3.12.* *_cp312",)
     assert python.origin == "host"
-    assert python.url == f"{(tmp_path / 'cache').as_uri()}/linux-64/{python.filename}"
+    assert python.url == f"{(tmp_path / 'cache/host').as_uri()}/linux-64/{python.filename}"
     assert python.timestamp == int(small.binary.stat().st_mtime) * 1000
     assert (abi.version, abi.build, abi.subdir, abi.noarch) == ("3.12", "0_cp312", "noarch", "generic")
     assert abi.constraints == ("python 3.12.* *_cp312",)
@@ -124,10 +128,14 @@ def test_a_free_threaded_build_says_where_its_modules_are(
 
 def test_packed_once(small: Interpreter, tmp_path: Path) -> None:
     first = HostChannel(tmp_path / "cache").records("python")[0]
-    inode = Path(tmp_path, "cache", "linux-64", first.filename).stat().st_ino
-    again = HostChannel(tmp_path / "cache")
+    assert not list((tmp_path / "cache").rglob("*.conda"))  # before it is asked for
+    (unpacked,) = (tmp_path / "cache" / "unpacked").rglob("*.package")
+    inode, again = unpacked.stat().st_ino, HostChannel(tmp_path / "cache")
     assert again.records("python") == (first,)
-    assert again.archive(first).stat().st_ino == inode
+    assert unpacked.stat().st_ino == inode
+    archive = again.archive(first)
+    inode = archive.stat().st_ino
+    assert HostChannel(tmp_path / "cache").archive(first).stat().st_ino == inode
 
 
 def test_equal_bytes_wherever_it_is_packed(small: Interpreter, tmp_path: Path) -> None:
@@ -142,10 +150,31 @@ def test_an_upgrade_in_place_is_packed_anew(small: Interpreter, tmp_path: Path) 
     (after,) = channel.records("python")
     assert after.build != before.build
     assert unpacked(channel.archive(after))[0]["bin/python3.12"] == small.binary.read_bytes()
-    channel.archive(before).unlink()  # until then it can still be had
+    channel.archive(before).unlink()  # the cache has what it contains
+    assert channel.archive(before).is_file()
+    channel.archive(before).unlink()
+    PackageStore(tmp_path / "cache").path(before.sha256 or "").unlink()
     with pytest.raises(IntegrityError) as caught:
         channel.archive(before)
     assert caught.value.id == "host-changed"
+
+
+@pytest.mark.parametrize("sizes", [[], [0], [1], [1 << 17], [(1 << 17) - 1024 + 1], [5, 3 << 17, 7]])
+def test_an_archive_that_is_not_compressed(sizes: list[int], tmp_path: Path) -> None:
+    """Every zstd reads it, also in blocks, and its bytes follow from its content."""
+    contents = {f"lib/{number}": os.urandom(size) for number, size in enumerate(sizes)}
+    index = {"name": "raw", "version": "1", "build": "0", "build_number": 0, "subdir": "noarch", "depends": []}
+    info = {"index.json": json.dumps(index).encode(), "paths.json": b'{"paths": [], "paths_version": 1}'}
+    info["files"] = "".join(f"{path}\n" for path in contents).encode()
+    archive = tmp_path / "raw-1-0.conda"
+    with archive.open("wb") as stream:
+        write_conda(stream, "raw-1-0", info, starmap(Member.of_bytes, contents.items()), level=0)
+    assert unpacked(archive)[0] == contents
+    with zipfile.ZipFile(archive) as members:
+        tars = {name: members.read(name) for name in members.namelist() if name.endswith(".zst")}
+    for packed in tars.values():
+        streamed = zstandard.ZstdDecompressor(max_window_size=1 << 17).stream_reader(packed).read()
+        assert zstandard.decompress(packed) == streamed  # by the size that the frame states
 
 
 def flip(path: Path) -> None:
@@ -159,13 +188,18 @@ def cut(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [flip, cut, Path.unlink])
-@pytest.mark.parametrize("suffix", ["", ".json"])
+@pytest.mark.parametrize("pattern", ["*.conda", "*.conda.json", "*.package", "judged/*/*"])
 def test_damage_in_the_cache_is_noticed_and_mended(
-    small: Interpreter, tmp_path: Path, damage: types.FunctionType, suffix: str
+    small: Interpreter, tmp_path: Path, damage: types.FunctionType, pattern: str
 ) -> None:
     good = HostChannel(tmp_path / "cache").records("python")[0]
-    archive = tmp_path / "cache" / "linux-64" / good.filename
-    damage(archive.with_name(archive.name + suffix))
+    archive = HostChannel(tmp_path / "cache").archive(good)
+    damaged = [path for path in (tmp_path / "cache").rglob(pattern) if path.is_file()]
+    assert damaged
+    for path in damaged:
+        damage(path)
+    if pattern != "*.conda":
+        archive.unlink()
     channel = HostChannel(tmp_path / "cache")
     assert channel.records("python") == (good,)
     assert hashlib.sha256(channel.archive(good).read_bytes()).hexdigest() == good.sha256
@@ -229,8 +263,8 @@ from bridge.channels.host import HostChannel, Interpreter
 folder = Path(sys.argv[1])
 channel = HostChannel(folder / "cache")
 records = [channel.records(name)[0] for name in ("python", "python_abi")]
-unpacked = {record.identity: folder / "unpacked" / record.identity for record in records}
-(folder / "unpacked").mkdir()
+unpacked = {record.identity: folder / "packages" / record.identity for record in records}
+(folder / "packages").mkdir()
 (folder / "rattler").mkdir()
 _rattler_link.extract({channel.archive(record): unpacked[record.identity] for record in records})
 _rattler_link.link(records, unpacked, folder / "env", folder / "env", folder / "rattler", current_subdir())
@@ -392,7 +426,7 @@ def test_what_is_packed_late_is_in_the_cache_unpacked(
     """MUST: the same manifest and the same file as when the archive is read."""
     if not forks:
         monkeypatch.setattr(processes, "may_fork", lambda: False)
-    late = HostChannel(tmp_path / "cache/host", packs_late=True)
+    late = HostChannel(tmp_path / "cache", packs_late=True)
     archive = late.archive(late.records("python")[0])
     late.close()
     sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
@@ -427,6 +461,5 @@ def test_closing_waits_for_the_packing(small: Interpreter, tmp_path: Path) -> No
     late = HostChannel(tmp_path / "cache", packs_late=True)
     (draft,) = late.records("python")
     late.close()
-    assert [path.name for path in (tmp_path / "cache" / draft.subdir).iterdir() if path.suffix == ".conda"] == [
-        draft.filename
-    ]
+    kept = tmp_path / "cache" / "host" / draft.subdir
+    assert [path.name for path in kept.iterdir()] == [f"{draft.filename}.json"]

@@ -23,7 +23,7 @@ from bridge.channels.host import Interpreter, macho
 from bridge.channels.host.contents import PackagePath, collect, is_packed
 from bridge.channels.host.elf import inspect
 from bridge.channels.host.layout import not_packable
-from bridge.channels.host.relocate import PLACEHOLDER, PrefixRewriter, is_generated, relocate
+from bridge.channels.host.relocate import PLACEHOLDER, PrefixRewriter, Relocation, is_generated
 from bridge.errors import UsageError
 from tests.support.installations import small_installation
 
@@ -210,9 +210,9 @@ def test_the_moved_binary_runs_with_the_moved_library(
     compiled: Callable[..., Interpreter], tmp_path: Path, flags: list[str], search: str
 ) -> None:
     layout = compiled(flags)
-    parts, glibc = relocate(layout, collect(layout))
-    assert glibc >= (2, 2)
-    write_parts(parts, tmp_path / "moved")
+    relocation = Relocation(layout, collect(layout))
+    assert relocation.glibc >= (2, 2)
+    write_parts(relocation.parts(), tmp_path / "moved")
     shutil.rmtree(layout.prefix)
     binary = tmp_path / "moved" / "bin" / "python"
     assert subprocess.run([binary], check=False).returncode == 42
@@ -228,8 +228,7 @@ def test_a_library_of_the_installation_comes_along(compiled: Callable[..., Inter
     library = folder / "libssl.so.3"
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, folder / "ssl.c", "-Wl,-soname,libssl.so.3"], check=True)
     layout = compiled(["-Wl,-rpath,{lib}"], library_flags=["-Wl,--no-as-needed", str(library), f"-Wl,-rpath,{folder}"])
-    parts, _ = relocate(layout, collect(layout))
-    write_parts(parts, tmp_path / "moved")
+    write_parts(Relocation(layout, collect(layout)).parts(), tmp_path / "moved")
     shutil.rmtree(layout.prefix)
     assert (tmp_path / "moved" / "openssl" / "lib" / "libssl.so.3").is_file()
     assert subprocess.run([tmp_path / "moved" / "bin" / "python3.12"], check=False).returncode == 42
@@ -256,7 +255,7 @@ def test_search_paths_that_cannot_be_moved_are_refused(
         library.rename(library.parent / "real" / library.name)
         library.symlink_to(f"real/{library.name}")
     with pytest.raises(UsageError) as caught:
-        relocate(layout, collect(layout))
+        Relocation(layout, collect(layout)).parts()
     assert caught.value.id == "host-layout"
     assert reason in caught.value.message
 
@@ -264,9 +263,9 @@ def test_search_paths_that_cannot_be_moved_are_refused(
 def test_debian_s_site_is_undone_where_it_is_frozen_too(small: Interpreter) -> None:
     (small.stdlib / "site.py").write_text("def getsitepackages(): return ['lib/dist-packages']")
     with pytest.raises(UsageError, match="frozen into the binary was not found"):
-        relocate(small, collect(small))
+        Relocation(small, collect(small)).parts()
     small.binary.write_bytes(b"#!/bin/sh\n# dist-packages\n")
-    parts = {part.path: part for part in relocate(small, collect(small))[0]}
+    parts = {part.path: part for part in Relocation(small, collect(small)).parts()}
     assert parts["bin/python3.12"].patches == ((12, b"site-packages"),)
     assert b"dist-packages" not in (parts["lib/python3.12/site.py"].data or b"")
 
@@ -274,7 +273,7 @@ def test_debian_s_site_is_undone_where_it_is_frozen_too(small: Interpreter) -> N
 def test_a_damaged_binary_is_refused(small: Interpreter) -> None:
     small.binary.write_bytes(b"\x7fELF and nothing else")
     with pytest.raises(UsageError) as caught:
-        relocate(small, collect(small))
+        Relocation(small, collect(small)).parts()
     assert "cannot be read" in caught.value.message
 
 

@@ -565,8 +565,8 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> str:
     for name in ("python", "python_abi"):
         for record in channel.records(name):
             channel.archive(record)
-    write_index(folder)
-    return folder.as_uri()
+    write_index(folder / "host")
+    return (folder / "host").as_uri()
 
 
 def install(prefix: Path, channels: list[str], *specs: str) -> list[str]:
