@@ -258,3 +258,13 @@ def test_a_project_that_is_seldom_meant(place: Place) -> None:
     assert ran.status == 0
     assert "warning: bs4 is seldom the project that is meant: did you mean `beautifulsoup4`?" in ran.err
     assert "docx is" not in ran.err
+
+
+@pytest.mark.parametrize("excluded", ["by its hash", "by its platform"])
+def test_a_version_that_is_not_there_beside_one_that_is_no_candidate(place: Place, excluded: str) -> None:
+    tag = "py3-none-any" if excluded == "by its hash" else "cp312-cp312-win_amd64"
+    place.first.publish(wheel(place.folder / "1", "x", "2.0", tag=tag))
+    (place.folder / "r.txt").write_text(f"x==1.0 --hash=sha256:{'0' * 64}" if tag.startswith("py3") else "x==1.0")
+    said = place.refused("-r", "r.txt")
+    assert "has x 2.0: there is no solution" in said
+    assert "sha256" not in said

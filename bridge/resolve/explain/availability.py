@@ -158,9 +158,9 @@ class Availability:
             self.excluded["foreign"] = []
             self.foreign.append(left_alone.text)
             yield self._sentences.of(left_alone)
-        elif project.files:
-            versions = [file.version for file in project.files]
-            yield f"{_index(project.files[0])} has {version_range(name, versions, versions)}"
+        elif shown := project.files or self._out_of_reach(project, requirement):
+            versions = [file.version for file in shown]
+            yield f"{_index(shown[0])} has {version_range(name, versions, versions)}"
         files = self._candidates(project, requirement)
         has_candidates = any(file.yanked is None for file in files) and variable not in self._without_python
         remarks = () if has_candidates or index is None else index.remarks(name)
@@ -184,6 +184,13 @@ class Availability:
             yield f"--only takes {name} as a wheel package"
         elif is_for_both and not self._space.catalog.providers(name):
             yield f"no channel has a package of {name} for {self._space.catalog.target.subdir}"
+
+    @staticmethod
+    def _out_of_reach(project: Project, requirement: Requirement | None) -> list[IndexFile]:
+        """Return the files of a project without candidates, if their versions are reason enough."""
+        files = [file for group in project.excluded.values() for file in group]
+        has_version = requirement is None or any(requirement.accepts(file.version) for file in files)
+        return [] if has_version else files
 
     def _excluded(self, project: Project, requirement: Requirement | None) -> Iterable[str]:
         served = {file.version for file in project.files}  # another file of the version may be a candidate
