@@ -38,7 +38,11 @@ def startup_code(paths: Iterable[str], site_packages: str) -> tuple[str, ...]:
     :param site_packages: of the environment; `.pth` files count there only.
     """
     site = f"{site_packages}/"
-    startup = []
+    startup: list[str] = []
+    paths = tuple(paths)
+    text = "\n".join(paths).lower()
+    if not any(part in text for part in (*_SUFFIXES, "customize")):
+        return ()  # nearly every package
     for path in paths:
         if not path.lower().endswith(_SUFFIXES) and "customize" not in path.lower():
             continue  # nearly every path
@@ -119,6 +123,10 @@ def _menu_items(plan: Plan, predicted: Mapping[str, tuple[Entry, ...]]) -> Itera
 
 def _cases(state: PrefixState, plan: Plan, predicted: Mapping[str, tuple[Entry, ...]]) -> Iterator[str]:
     """Report files of two packages whose paths differ in case only: some file systems treat them as one."""
+    paths = set[str]().union(*map(paths_of, (*predicted.values(), *(each.entries for each in state.installed))))
+    fold = str.lower if all(map(str.isascii, paths)) else fold_case
+    if len(set(map(fold, paths))) == len(paths):
+        return  # nearly always
     labels = {each.record.identity: each.record.label for each in incoming(plan)}
     by_case: dict[str, tuple[str, str]] = {}
     messages: list[str] = []

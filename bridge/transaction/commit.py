@@ -94,7 +94,7 @@ class Transaction:
             swap = examine(tree, new, changes, staged)
             if not swap.steps:
                 return
-            self._log("PLANNED", is_synced=True)
+            self._log("PLANNED")  # What comes next is written while the disk writes what is staged.
             publish_file(
                 root / "plan.json",
                 [write_swap(swap, id=self.id, time=now(), durability=self._durability, plan=plan)],

@@ -24,7 +24,7 @@ from bridge.cache.wheels import unpacked_contents
 from bridge.errors import FaultError, IntegrityError
 from bridge.fs.processes import Spread, processors, spread
 from bridge.install.manifest import site_packages_after
-from bridge.install.provenance import conda_depends, meta_path
+from bridge.install.provenance import meta_path
 from bridge.install.staging import conda
 from bridge.install.staging.bytecode import Compiled
 from bridge.install.staging.inputs import StagedPaths, StageInputs, changed, differs
@@ -308,10 +308,7 @@ def _placement(
         target=target,
         python=plan.python,
         site_packages=site_packages_after(plan, inputs.state) or target.layout.site_packages(plan.python),
-        depends={
-            each.record.identity: conda_depends(each.record, target, inputs.names, extras=each.extras)
-            for each in wheels
-        },
+        names=inputs.names,
         source=Originals(inputs.cache).plain(),
         yielded=inputs.judgement.yielded,
         shared=shared,

@@ -27,7 +27,7 @@ from bridge.cache.contents import Contents
 from bridge.errors import IntegrityError, UnsafeInputError
 from bridge.install.direct_url import direct_url
 from bridge.install.manifest import place, scheme_of, wheel_members
-from bridge.install.provenance import INSTALLER, conda_meta, meta_path
+from bridge.install.provenance import INSTALLER, conda_depends, conda_meta, meta_path
 from bridge.install.record_text import record_file
 from bridge.install.staging.inputs import changed
 from bridge.install.staging.placer import Placer
@@ -35,6 +35,7 @@ from bridge.model import Entry, Fingerprint, Resolved
 from bridge.prefix.shebangs import for_python, split
 from bridge.requirements.direct import is_direct
 from converters.deferred import dataclass
+from converters.names import NameMap
 from converters.target import PrefixLayout, Python, Target
 
 if TYPE_CHECKING:
@@ -49,9 +50,9 @@ _LAUNCHERS: Mapping[str, LauncherKind] = {"win-64": "win-amd64", "win-32": "win-
 class Placement:
     """The staging directory for wheels, and the final prefix and python that scripts name.
 
-    `target` is the platform, which decides the layout. `site_packages` is prefix-relative; `source` is the
-    `link.source` of records. By `Record.identity`: `depends`, the MatchSpecs of a wheel's record; `yielded`, paths left
-    to another package; `shared`, paths that another package writes with the same content.
+    `target` is the platform, which decides the layout. `site_packages` is prefix-relative; `names` are for
+    the MatchSpecs of records, and `source` is their `link.source`. By `Record.identity`: `yielded`, paths left to
+    another package; `shared`, paths that another package writes with the same content.
     """
 
     staging: Path
@@ -59,7 +60,7 @@ class Placement:
     target: Target
     python: Python
     site_packages: str
-    depends: Mapping[str, tuple[str, ...]]
+    names: NameMap
     source: str
     yielded: Mapping[str, frozenset[str]]
     shared: Mapping[str, frozenset[str]]
@@ -138,11 +139,10 @@ def record_wheel(
         if path not in to.yielded.get(record.identity, frozenset()):
             written = fs.write_file(tree, path, [record_file(listed, to.site_packages, path)])
             own.append(Entry(path=path, fingerprint=written))
-        depends = to.depends.get(record.identity, ())
         data = conda_meta(
             record,
             [*listed, *own],
-            depends=depends,
+            depends=conda_depends(record, to.target, to.names, extras=resolved.extras),
             requested=resolved.requested,
             choice=resolved.choice,
             source=to.source,
