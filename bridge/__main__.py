@@ -22,6 +22,10 @@ def run() -> None:
     # A short run creates many lasting values and few cycles; collecting garbage as often as usual costs 10 %.
     gc.set_threshold(500_000, 20, 20)
     try:
+        if sys.argv[1:2] == ["audit"]:
+            from bridge.audit.look.ahead import begin  # noqa: PLC0415 - PYTHONPATH must come last before
+
+            begin(sys.argv[1:], os.environ)
         from bridge.cli.late import postpone  # noqa: PLC0415 - PYTHONPATH must come last before
 
         postpone()

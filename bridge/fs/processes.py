@@ -13,12 +13,12 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
-from bridge.fs.copies import Brief, Copy, collected, fork, killed, may_fork, processors, received, work
+from bridge.fs.copies import OWN_ENDS, Brief, Copy, collected, fork, killed, may_fork, processors, received, work
 
 __all__ = ["Spread", "apart", "processors", "spread"]
 
@@ -104,6 +104,26 @@ def spread(
         os.close(tokens)
         tokens = None
     running = Spread(task, count, copies, tokens, brief)
+    try:
+        yield running
+    finally:
+        running.abandon()
+
+
+@contextmanager
+def continued(
+    task: Callable[[int], _Result],
+    count: int,
+    copies: Collection[tuple[int, int]],
+    tokens: int,
+    brief: Brief[_Result],
+) -> Iterator[Spread[_Result]]:
+    """As `spread` of which this process is one, with copies that were made elsewhere.
+
+    :param copies: processes, and the ends at which they answer. `tokens`: the pipe of the tasks.
+    """
+    OWN_ENDS.update(answers for _, answers in copies)
+    running = Spread(task, count, tuple(Copy(*each) for each in copies), tokens, brief)
     try:
         yield running
     finally:

@@ -8,24 +8,18 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 
+from bridge.audit.look.ahead import MANY, take
+from bridge.audit.look.statuses import Statuses
+from bridge.audit.look.walker import Group, PackageRow, Reader, digest_of, identity_of_records
 from bridge.errors import FaultError
-from bridge.fs.processes import Spread, processors, spread
-from bridge.fs.statuses import Statuses, statuses_of
-from bridge.fs.unchanged import Identity, identity_of
-from bridge.paths import META, OWN
+from bridge.fs.processes import Spread, continued, processors, spread
 from converters.deferred import dataclass
 
 __all__ = ["Directory", "Tree", "Walk", "read_tree", "walking"]
-
-_DEPTH = 4  # `lib/python3.12/site-packages/NAME`: everything below such a directory is one task
-_MANY = 64  # tasks from which forking pays
-
-PackageRow = tuple[str, bytes, bytes]  # a directory, the names in it, sorted and parted by NUL, and their statuses
-Group = list[PackageRow]  # of one task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,13 +46,13 @@ class Tree:
     @cached_property
     def newest(self) -> int:
         """The newest `st_ctime`, in ns since the epoch."""
-        return max((Statuses(packed=packed).newest for group in self._groups for _, _, packed in group), default=0)
+        return max((Statuses(packed).newest for group in self._groups for _, _, packed in group), default=0)
 
     def directories(self) -> Iterator[Directory]:
         """Parents before children."""
         for directory, names, packed in _ordered({row[0]: row for group in self._groups for row in group}):
             listed = tuple(os.fsdecode(names).split("\0")) if names else ()
-            yield Directory(path=directory, names=listed, statuses=Statuses(packed=packed))
+            yield Directory(path=directory, names=listed, statuses=Statuses(packed))
 
 
 class Walk:
@@ -67,7 +61,7 @@ class Walk:
     `started` is the time when it started, in ns since the epoch.
     """
 
-    def __init__(self, prefix: str, running: Spread[Group], started: int, records: Identity | None) -> None:
+    def __init__(self, prefix: str, running: Spread[Group], started: int, records: tuple[int, ...] | None) -> None:
         """:param records: the identity of the directory of records when the walk started."""
         self.started = started
         self._prefix = prefix
@@ -76,7 +70,7 @@ class Walk:
 
     def holds(self, prefix: str) -> bool:
         """Whether this is a walk through `prefix`, and no package was changed there since it started."""
-        return self._prefix == prefix and self._records == _records(prefix)
+        return self._prefix == prefix and self._records == identity_of_records(prefix)
 
     @cached_property
     def signature(self) -> str:
@@ -85,122 +79,50 @@ class Walk:
         (bridge's own files change the times of conda-meta, which is no change for an audit.)
         Needs less than `tree`. Raises `FaultError` (`prefix-unreadable`).
         """
-        return hashlib.blake2b(b"".join(self._running.briefs), digest_size=32).hexdigest()
+        with _readable():
+            return hashlib.sha256(b"".join(self._running.briefs)).hexdigest()
 
     @cached_property
     def tree(self) -> Tree:
         """The tree, with the help of this process. Raises `FaultError` (`prefix-unreadable`)."""
-        return Tree(self._running.results())
+        with _readable():
+            return Tree(self._running.results())
 
 
 @contextmanager
 def walking(prefix: str, jobs: int | None = None) -> Iterator[Walk]:
-    """Start to read every path of `prefix` without following links.
+    """Start to read every path of `prefix` without following links, or go on with what `ahead` has started.
 
     :param jobs: processes that share it, which costs about 3 µs a path; `None`: one for each processor.
     Raises `FaultError` (`prefix-unreadable`) where a directory cannot be listed.
     """
-    started, records = time.time_ns(), _records(prefix)
-    read = _Reader(prefix)
-    with spread(
-        read, len(read), (jobs or processors()) if len(read) >= _MANY else 1, takes_part=True, brief=_digest
-    ) as running:
+    begun = take(prefix)
+    if begun is not None:
+        with continued(begun.read, len(begun.read), begun.copies, begun.tokens, digest_of) as running:
+            yield Walk(prefix, running, begun.started, begun.records)
+        return
+    started, records = time.time_ns(), identity_of_records(prefix)
+    with _readable():
+        read = Reader(prefix)
+    jobs = (jobs or processors()) if len(read) >= MANY else 1
+    with spread(read, len(read), jobs, takes_part=True, brief=digest_of) as running:
         yield Walk(prefix, running, started, records)
 
 
-def _records(prefix: str) -> Identity | None:
+@contextmanager
+def _readable() -> Iterator[None]:
     try:
-        return identity_of(f"{prefix}/{META}")
-    except (OSError, ValueError):
-        return None
+        yield
+    except OSError as error:
+        hint = "run the audit as the owner of the environment"
+        message = f"{error.filename} cannot be listed: {error.strerror}"
+        raise FaultError("prefix-unreadable", message, hint=hint) from error
 
 
 def read_tree(prefix: str, jobs: int | None = None) -> Tree:
     """Read every path of `prefix`, as `walking`."""
     with walking(prefix, jobs) as walk:
         return walk.tree
-
-
-def _digest(rows: Iterable[PackageRow]) -> bytes:
-    digest = hashlib.blake2b(digest_size=32)
-    for directory, names, packed in rows:
-        digest.update(b"%b\0%b\0\0%b" % (os.fsencode(directory), names, packed))
-    return digest.digest()
-
-
-class _Reader:
-    """The tasks: each upper directory alone, and each lower one with everything below it."""
-
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
-        self._tops, self._roots = _plan(prefix)
-
-    def __len__(self) -> int:
-        return len(self._tops) + len(self._roots)
-
-    def __call__(self, number: int) -> Group:
-        if number < len(self._tops):
-            return [_read_directory(self._prefix, self._tops[number])[0]]
-        pending, rows = [self._roots[number - len(self._tops)]], []
-        while pending:
-            row, below = _read_directory(self._prefix, pending.pop())
-            rows.append(row)
-            pending += below
-        return rows
-
-
-def _plan(prefix: str) -> tuple[list[str], list[str]]:
-    """The directories less than `_DEPTH` deep, and those at that depth."""
-    tops, level = [], [""]
-    for _ in range(_DEPTH):
-        tops += level
-        level = [
-            path
-            for directory in level
-            for entry in _list(prefix, directory)
-            if entry.is_dir(follow_symlinks=False) and (path := _join(directory, entry.name)) != OWN
-        ]
-    return tops, level
-
-
-def _read_directory(prefix: str, directory: str) -> tuple[PackageRow, list[str]]:
-    """A directory's row, and its subdirectories."""
-    try:  # Relative to a descriptor, the kernel resolves one name for each path, not all of its parents.
-        descriptor = os.open(f"{prefix}/{directory}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            listed = os.listdir(descriptor)
-            if directory == META and (own := OWN.rpartition("/")[2]) in listed:
-                listed.remove(own)
-            names, packed = statuses_of(
-                descriptor, os.fsencode("\0".join(sorted(listed))).split(b"\0") if listed else ()
-            )
-        finally:
-            os.close(descriptor)
-    except (FileNotFoundError, NotADirectoryError):  # It was removed meanwhile.
-        return (directory, b"", b""), []
-    except OSError as error:
-        raise _unreadable(prefix, directory, error) from error
-    below = [_join(directory, os.fsdecode(names[row])) for row in Statuses(packed=packed).directories]
-    return (directory, b"\0".join(names), packed), below
-
-
-def _list(prefix: str, directory: str) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(f"{prefix}/{directory}") as entries:
-            return list(entries)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise _unreadable(prefix, directory, error) from error
-
-
-def _unreadable(prefix: str, directory: str, error: OSError) -> FaultError:
-    hint = "run the audit as the owner of the environment"
-    return FaultError("prefix-unreadable", f"{prefix}/{directory} cannot be listed: {error.strerror}", hint=hint)
-
-
-def _join(directory: str, name: str) -> str:
-    return f"{directory}/{name}" if directory else name
 
 
 def _ordered(rows: dict[str, PackageRow]) -> Iterator[PackageRow]:

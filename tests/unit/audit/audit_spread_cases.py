@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from unittest import mock
 
 import pytest
@@ -12,10 +16,13 @@ import pytest
 from bridge import prefix
 from bridge.audit import run
 from bridge.audit.checks import CHECKS
+from bridge.audit.look import ahead, walker
 from bridge.audit.look.observe import observe
 from bridge.audit.look.tree import read_tree, walking
 from bridge.audit.run import audit
+from bridge.fs import copies as bridge_copies
 from bridge.fs import processes
+from bridge.paths import OWN
 from tests.support.audit_cases import LINUX, NAMES
 from tests.support.binaries import elf
 from tests.support.prefixes import SITE, PrefixBuilder
@@ -103,6 +110,103 @@ def test_a_tree_read_by_copies_is_the_same(made: PrefixBuilder, copies: mock.Moc
     assert together.newest == alone.newest
     walked = [f"{folder.path}/{name}".lstrip("/") for folder in together.directories() for name in folder.names]
     assert walked == [path for path, _ in prefix.walk(made.root)]
+
+
+def words(made: PrefixBuilder, *more: str) -> list[str]:
+    return ["audit", "-p", str(made.root), *more]
+
+
+@contextmanager
+def begun(words: list[str], environ: Mapping[str, str] = MappingProxyType({})) -> Iterator[ahead.Begun | None]:
+    """What is begun for a command line, with two processors."""
+    with mock.patch("os.sched_getaffinity", return_value={0, 1}):
+        ahead.begin(words, environ)
+    yield ahead._begun
+    ahead.take("")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only on Linux")
+def test_a_walk_that_was_begun_early_is_the_same(made: PrefixBuilder, copies: mock.Mock) -> None:
+    with begun(words(made)) as early:
+        assert early is not None
+        assert len(early.copies) == 1
+        with walking(str(made.root)) as walk:
+            assert not copies.called
+            assert walk.started == early.started
+            assert walk.holds(str(made.root))
+            signature, tree = walk.signature, walk.tree
+    with walking(str(made.root), 1) as alone:
+        assert (signature, tree.newest) == (alone.signature, alone.tree.newest)
+        assert [f.names for f in tree.directories()] == [f.names for f in alone.tree.directories()]
+    assert_ended(early)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only on Linux")
+@pytest.mark.parametrize("step", range(3))
+def test_a_process_that_was_begun_early_may_die(step: int, made: PrefixBuilder) -> None:
+    """MUST: who walks through a prefix changes nothing of what is found."""
+    with walking(str(made.root), 1) as alone, begun(words(made)) as early:
+        assert early is not None
+        if step == 0:
+            os.kill(early.copies[0][0], signal.SIGKILL)
+        with walking(str(made.root)) as walk:
+            if step == 1:
+                os.kill(early.copies[0][0], signal.SIGKILL)
+            assert walk.signature == alone.signature
+            if step == 2:
+                os.kill(early.copies[0][0], signal.SIGKILL)
+            assert walk.tree.newest == alone.tree.newest
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only on Linux")
+def test_without_processes_an_early_walk_is_made_later(made: PrefixBuilder) -> None:
+    with (
+        mock.patch("os.fork", side_effect=BlockingIOError),
+        begun(words(made)) as early,
+        walking(str(made.root)) as walk,
+    ):
+        assert early is not None
+        assert early.copies == []
+        signature = walk.signature
+    with walking(str(made.root), 1) as alone:
+        assert signature == alone.signature
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only on Linux")
+def test_an_early_walk_through_another_prefix_ends(made: PrefixBuilder, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with begun(words(made)) as early, walking(str(tmp_path)) as walk:
+        assert early is not None
+        assert_ended(early)
+        assert [folder.names for folder in walk.tree.directories()] == [("file",)]
+
+
+def assert_ended(early: ahead.Begun) -> None:
+    for process, answers in early.copies:
+        with pytest.raises(ProcessLookupError):
+            os.kill(process, 0)
+        with pytest.raises(OSError, match="descriptor"):
+            os.fstat(answers)
+
+
+def test_only_an_audit_of_a_large_environment_begins_early(made: PrefixBuilder, tmp_path: Path) -> None:
+    named = str(made.root)
+    for line in (["list", "-p", named], ["audit"], words(made, "--help"), words(made, "--checks"), ["audit", "-p"]):
+        with begun(line) as early:
+            assert early is None
+    for path in (tmp_path, tmp_path / "none"):
+        with begun(["audit", "-p", str(path)]) as early:
+            assert early is None
+    if sys.platform == "linux":
+        for line in (["audit", f"--prefix={named}"], ["audit", "a", "--prefix", named, "b"], ["audit"]):
+            with begun(line, {"CONDA_PREFIX": named}) as early:
+                assert early is not None
+
+
+def test_names_are_those_of_the_other_modules() -> None:
+    assert f"{walker._META}/{walker._OWN}" == OWN
+    assert (ahead._TOKEN.format, ahead._MOST_TOKENS) == (processes._TOKEN.format, processes._MAX_TOKENS)
+    assert ahead._LENGTH.format == bridge_copies._LENGTH.format
 
 
 def test_without_copies_nothing_is_missing(made: PrefixBuilder) -> None:

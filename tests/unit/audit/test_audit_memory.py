@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -116,3 +118,35 @@ def test_a_cache_that_cannot_be_written_is_no_fault(made: PrefixBuilder) -> None
     (made.root.parent / "cache").write_bytes(b"a file")
     keep(made)
     assert remembered(made)[1] is None
+
+
+def _edits(root: Path) -> list[Callable[[Path], object]]:
+    """What can be done to a file, or beside it."""
+    return [
+        _disguised,
+        lambda path: path.unlink(),
+        lambda path: path.rename(path.with_name("renamed")),
+        lambda path: path.chmod(path.stat().st_mode ^ 0o100),
+        lambda path: path.with_name("new").symlink_to("nowhere"),
+        lambda path: path.with_name("new").mkdir(),
+        lambda path: os.replace(shutil.copy2(path, root.parent / "copy"), path),
+        lambda path: path.parent.rename(path.parent.with_name("moved")),
+    ]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_edit_is_found_and_without_one_the_report_is_the_same(seed: int, made: PrefixBuilder) -> None:
+    """MUST: a report is remembered until anything changed, anywhere."""
+    rng = random.Random(seed)
+    for number in range(30):
+        path = "/".join([SITE, "many", *rng.choices("abc", k=rng.randrange(3)), f"m{number}.py"])
+        made.write(path, rng.randbytes(rng.randrange(50)))
+    kept = keep(made)
+    for edit in rng.sample(_edits(made.root), 4):
+        assert remembered(made)[1] == kept
+        time.sleep(0.02)  # one tick of the clock of the file system
+        edit(rng.choice(sorted(path for path in (made.root / SITE).rglob("*") if path.is_file())))
+        memory, nothing = remembered(made)
+        assert nothing is None
+        kept = audit(made.root, LINUX, NAMES)
+        memory.keep(kept, ())

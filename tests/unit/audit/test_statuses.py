@@ -13,8 +13,8 @@ from unittest import mock
 
 import pytest
 
-from bridge.fs import statuses
-from bridge.fs.statuses import Statuses, statuses_of
+from bridge.audit.look import statuses
+from bridge.audit.look.statuses import Statuses, statuses_of
 
 HAS_STATX = sys.platform == "linux" and statuses._statx() is not None
 MOMENTS = (-5_000_000_001, 0, 1, 999_999_999, 1_700_000_000_123_456_789, 4_300_000_000_000_000_007)  # ns
@@ -52,7 +52,7 @@ def fill(folder: Path, rng: random.Random, count: int) -> list[bytes]:
 
 
 @pytest.mark.skipif(not HAS_STATX, reason="this system has no statx")
-@pytest.mark.parametrize("count", [0, 1, 40, statuses._AT_ONCE, statuses._AT_ONCE + 7])
+@pytest.mark.parametrize("count", [0, 1, 40, statuses._AT_FIRST, statuses._AT_FIRST + 7])
 def test_both_readers_say_the_same(count: int, tmp_path: Path) -> None:
     """MUST: what is kept with one of them holds for the other."""
     names = fill(tmp_path, random.Random(count), count)
@@ -73,7 +73,7 @@ def test_statuses_are_those_of_lstat(is_quick: bool, tmp_path: Path) -> None:
         names.append(b"socket")
         os.link(tmp_path / "socket", tmp_path / "second")
         with mock.patch.object(statuses, "_statx", statuses._statx if is_quick else lambda: None):
-            found = Statuses(packed=statuses_of(folder, names)[1])
+            found = Statuses(statuses_of(folder, names)[1])
     expected = [os.lstat(os.fsencode(tmp_path) + b"/" + name) for name in names]
     rows = [row for row, each in enumerate(expected) if each.st_mode & 0o170000 == 0o040000]
     files = [each for row, each in enumerate(expected) if row not in rows]
@@ -90,7 +90,7 @@ def test_names_that_are_gone_are_left_out(tmp_path: Path) -> None:
         names, packed = statuses_of(folder, [b"a", b"b", b"c"])
         assert (names, packed) == statuses_of(folder, [b"b"])
         assert statuses_of(folder, [b"a"]) == ([], b"")
-    assert Statuses(packed=b"").newest == 0
+    assert Statuses(b"").newest == 0
 
 
 CHANGES = ("content", "mode", "owner", "link", "time")

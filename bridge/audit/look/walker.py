@@ -1,0 +1,108 @@
+"""The tasks of a walk through a prefix: names and statuses of all paths, in groups that processes share.
+
+Imports only modules of Python that a start needs anyway (`bridge.audit.look.ahead`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from bridge.audit.look.statuses import Statuses, statuses_of
+
+__all__ = ["Group", "PackageRow", "Reader", "digest_of", "identity_of_records"]
+
+_META, _OWN = "conda-meta", ".bridge"  # as in `bridge.paths`
+_DEPTH = 4  # `lib/python3.12/site-packages/NAME`: everything below such a directory is one task
+
+PackageRow = tuple[str, bytes, bytes]  # a directory, the names in it, sorted and parted by NUL, and their statuses
+Group = list[PackageRow]  # of one task
+
+
+class Reader:
+    """The tasks: each upper directory alone, and each lower one with everything below it.
+
+    It and its calls raise `OSError` with a filename where a directory cannot be listed.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._tops, self._roots = _plan(prefix)
+
+    def __len__(self) -> int:
+        return len(self._tops) + len(self._roots)
+
+    def __call__(self, number: int) -> Group:
+        if number < len(self._tops):
+            return [_read_directory(self._prefix, self._tops[number])[0]]
+        pending, rows = [self._roots[number - len(self._tops)]], []
+        while pending:
+            row, below = _read_directory(self._prefix, pending.pop())
+            rows.append(row)
+            pending += below
+        return rows
+
+
+def digest_of(rows: Iterable[PackageRow]) -> bytes:
+    import hashlib  # noqa: PLC0415 - 4 ms, in which a process that was started early walks
+
+    digest = hashlib.sha256()
+    for directory, names, packed in rows:
+        digest.update(b"%b\0%b\0\0%b" % (os.fsencode(directory), names, packed))
+    return digest.digest()
+
+
+def identity_of_records(prefix: str) -> tuple[int, ...] | None:
+    """What the directory of records is now: any change of packages gives another; `None` without one."""
+    try:
+        status = os.stat(f"{prefix}/{_META}")
+    except (OSError, ValueError):
+        return None
+    return status.st_ino, status.st_mode, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _plan(prefix: str) -> tuple[list[str], list[str]]:
+    """The directories less than `_DEPTH` deep, and those at that depth."""
+    tops, level = [], [""]
+    for _ in range(_DEPTH):
+        tops += level
+        level = [
+            path
+            for directory in level
+            for entry in _list(prefix, directory)
+            if entry.is_dir(follow_symlinks=False) and (path := _join(directory, entry.name)) != f"{_META}/{_OWN}"
+        ]
+    return tops, level
+
+
+def _read_directory(prefix: str, directory: str) -> tuple[PackageRow, list[str]]:
+    """A directory's row, and its subdirectories."""
+    path = f"{prefix}/{directory}"
+    try:  # Relative to a descriptor, the kernel resolves one name for each path, not all of its parents.
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            listed = os.listdir(descriptor)
+            if directory == _META and _OWN in listed:
+                listed.remove(_OWN)
+            ordered = os.fsencode("\0".join(sorted(listed))).split(b"\0") if listed else ()
+            names, packed = statuses_of(descriptor, ordered)
+        finally:
+            os.close(descriptor)
+    except (FileNotFoundError, NotADirectoryError):  # It was removed meanwhile.
+        return (directory, b"", b""), []
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error
+    below = [_join(directory, os.fsdecode(names[row])) for row in Statuses(packed).directories]
+    return (directory, b"\0".join(names), packed), below
+
+
+def _list(prefix: str, directory: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(f"{prefix}/{directory}") as entries:
+            return list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _join(directory: str, name: str) -> str:
+    return f"{directory}/{name}" if directory else name
