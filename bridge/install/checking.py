@@ -120,6 +120,9 @@ class Checker:
             own = conda_record(manifest.index, subdir=record.subdir)
             record = replace(record, **{field: getattr(own, field) for field in resolved.unstated})
             record = replace(record, size=record.size or archive.stat().st_size)
+            if record.subdir not in {self._target.subdir, "noarch"}:  # its URL did not tell
+                problem = f"{archive.name} is for {record.subdir}, and the platform is {self._target.subdir}"
+                raise UsageError("lock-platform", problem, hint="choose the platform with --platform")
         record = with_wheel_attestations(record, manifest.index)
         return Checked(record=record, archive=archive, manifest=manifest, unpacked=unpacked)
 

@@ -13,17 +13,18 @@ from collections.abc import Iterable, Mapping
 from bridge.model import Installed
 from converters.deferred import regex
 
-__all__ = ["channel_of", "channels_of", "is_channel", "subdir_of"]
+__all__ = ["NO_CHANNEL", "channel_of", "channels_of", "is_channel", "place_of", "subdir_of"]
 
 _SUBDIR = regex(
     r"(?:noarch|(?:linux|osx|win|freebsd|openbsd|netbsd|emscripten|wasi|zos)-"
     r"(?:32|64|aarch64|armv6l|armv7l|arm64|ppc64|ppc64le|riscv32|riscv64|s390x|wasm32|z))\Z"
 )
-_UNKNOWN = frozenset({"", "<unknown>", "unknown", "None"})  # conda's values for a package without a channel
+NO_CHANNEL = "<unknown>"  # of conda 4.4 and newer
+_UNKNOWN = frozenset({"", NO_CHANNEL, "unknown", "None"})  # conda's values for a package without a channel
 _OURS = "host"
 _OUR_BUILDS = regex(r"host_[0-9a-f]{8}_0_cp\d+t?\Z|0_cp\d+t?\Z")
 _NAME = regex(r"[A-Za-z0-9_][\w.-]*(?:/[\w.-]+)*\Z", re.ASCII)
-_NO_CHANNELS = frozenset({"pypi", "local", "defaults"})  # names of something else, or of several channels
+NO_CHANNELS = frozenset({"pypi", "local", "defaults"})  # names of something else, or of several channels
 
 
 def channel_of(document: Mapping[str, object]) -> str:
@@ -45,9 +46,15 @@ def _is_old_host(channel: str, document: Mapping[str, object]) -> bool:
     return is_there and bool(is_ours)
 
 
+def place_of(url: str, subdir: str) -> tuple[str, str]:
+    """Return (channel, subdir) by the URL of a package; of one in no channel conda's word for that, and `subdir`."""
+    channel, _, last = url.partition("#")[0].rpartition("/")[0].rpartition("/")
+    return (channel, last) if _SUBDIR.match(last) else (NO_CHANNEL, subdir)
+
+
 def is_channel(origin: str) -> bool:
     """Whether a record's origin identifies one channel, by URL or by name."""
-    return "://" in origin or (_NAME.match(origin) is not None and origin not in _NO_CHANNELS)
+    return "://" in origin or (_NAME.match(origin) is not None and origin not in NO_CHANNELS)
 
 
 def subdir_of(document: Mapping[str, object]) -> str | None:

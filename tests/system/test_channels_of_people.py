@@ -235,6 +235,28 @@ def test_a_package_at_a_url_needs_no_channel(bridge: Bridge, server: Server, tmp
     assert gone.status == 10, gone.err
 
 
+def test_lists_and_locks_name_packages_outside_channels(bridge: Bridge, server: Server, tmp_path: Path) -> None:
+    package = make_conda(tmp_path / "made", "tool", "1.0")
+    server.add("/v1/tool-1.0-0.conda", package.read_bytes())
+    private = tmp_path / "private"
+    make_conda(private, "other", "1.0")
+    make_repodata(private)
+    url, md5 = f"{server.url}/v1/tool-1.0-0.conda", hashlib.md5(package.read_bytes()).hexdigest()
+    for digest, status in (("", 0), (f"#{md5}", 0), (f"#{'0' * 32}", 5)):
+        (tmp_path / "list.txt").write_text(f"@EXPLICIT\n{url}{digest}\n")
+        done = bridge("create", "-p", f"listed{digest[1:4]}", "-r", "list.txt", "-c", private)
+        assert done.status == status, done.err
+    assert bridge("export", "-p", "listed", "--format", "explicit", "-o", "explicit.txt").status == 0
+    for name in ("explicit.txt", "conda-lock.yml", "pixi.lock"):
+        if name != "explicit.txt":
+            locked = bridge("lock", url, "-o", name, "-c", private)
+            assert locked.status == 0, locked.err
+        synced = bridge("sync", "-p", f"of-{name}", name)
+        assert synced.status == 0, synced.err
+        record = json.loads((bridge.folder / f"of-{name}/conda-meta/tool-1.0-0.json").read_bytes())
+        assert (record["url"], record["channel"], record["subdir"]) == (url, "<unknown>", "noarch")
+
+
 def test_an_old_record_is_verified_by_its_md5(bridge: Bridge, server: Server, channel: Path) -> None:
     """Old packages of public channels have no sha256; conda goes by the md5."""
     repodata = channel / "noarch/repodata.json"

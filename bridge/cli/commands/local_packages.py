@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from bridge.channels.repodata import Repodata
 from bridge.config import Settings
 from bridge.convert.indexed import read_package
-from bridge.errors import BridgeError, NetworkError, UsageError
+from bridge.errors import BridgeError, IntegrityError, NetworkError, UsageError
 from bridge.fetch.urls import file_name
+from bridge.prefix.origin import NO_CHANNEL, place_of
 from bridge.requirements.algebra import Requirement
 from bridge.requirements.files.local import package_url
 from bridge.requirements.locked import LockedConda
+from bridge.secrets import masked
 from converters.record import conda_record
-from converters.target import SUBDIRS
 
 if TYPE_CHECKING:
     from bridge.fetch.client import Client
@@ -28,23 +29,27 @@ def local_packages(
 ) -> dict[str, tuple[LockedConda, ...]]:
     """Return the packages at paths and URLs that no channel lists, each as the only candidate of its name.
 
-    Raises what reading or downloading a package raises, and `UsageError` (`local-file`): it is for another platform.
+    Raises what reading or downloading a package raises, `IntegrityError` (`hash-mismatch`), and `UsageError`
+    (`local-file`): it is for another platform.
     """
     packages: dict[str, tuple[LockedConda, ...]] = {}
     for requirement in requirements:
         url = package_url(requirement)
         if url is None or requirement.conda is None or _is_listed(url, settings, platform, client):
             continue
-        sha256 = dict(requirement.conda.artifact).get("sha256")
-        path = client().download(url, sha256=sha256, size=None, name=file_name(url))
+        promised = dict(requirement.conda.artifact)
+        path = client().download(url, sha256=promised.get("sha256"), size=None, name=file_name(url))
         read = read_package(path)
         if isinstance(read, BridgeError):
             raise read
         stated = json.loads(read.text)
+        if promised.get("md5", stated["md5"]) != stated["md5"]:
+            context = (masked(url), f"expected: {promised['md5']}", f"found: {stated['md5']}")
+            raise IntegrityError("hash-mismatch", f"{path.name} has another md5 than was asked for", context=context)
         if stated["subdir"] not in {platform, "noarch"}:
             problem = f"{path.name} is for {stated['subdir']}, and this is solved for {platform}"
             raise UsageError("local-file", problem, hint=f"use a package for {platform}, or name the other --platform")
-        channel = url.rsplit("/", 2)[0] if url.startswith("file:") else "<unknown>"  # as conda records them
+        channel = url.rsplit("/", 2)[0] if url.startswith("file:") else NO_CHANNEL
         place = {"url": url, "fn": path.name, "channel": channel}
         record = conda_record({**stated, **place}, subdir=stated["subdir"])
         packages[record.name] = (*packages.get(record.name, ()), LockedConda(record=record))
@@ -53,10 +58,10 @@ def local_packages(
 
 def _is_listed(url: str, settings: Settings, platform: str, client: Callable[[], Client]) -> bool:
     """Return whether a channel with records is where the package is: these may correct the package's own."""
-    channel, subdir, _ = url.rsplit("/", 2)
+    channel = place_of(url, "")[0]
     if channel in settings.channels:
         return True
-    if url.startswith("file:") or subdir not in {*SUBDIRS, "noarch"}:
+    if url.startswith("file:") or channel == NO_CHANNEL:
         return False
     repodata = Repodata(client, [channel], platform, settings.cache_dir / "repodata", offline=settings.offline)
     try:

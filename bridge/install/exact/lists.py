@@ -13,6 +13,7 @@ from bridge.errors import UsageError
 from bridge.fetch.urls import file_name
 from bridge.model import IndexFile
 from bridge.paths import quoted
+from bridge.prefix.origin import place_of
 from bridge.requirements.algebra import Requirement
 from bridge.requirements.files.locks.direct import COMMIT
 from bridge.requirements.files.values import FileRequirements
@@ -48,7 +49,7 @@ def lock_of_list(path: Path, listed: FileRequirements, subdir: str, index: Calla
     packages: list[Locked] = []
     for each in listed.requirements:
         if each.conda is not None and each.conda.url is not None:
-            packages.append(_conda(each, path))
+            packages.append(_conda(each, path, subdir))
         elif each.url is not None:
             packages.append(_by_url(each, listed, path))
         else:
@@ -62,19 +63,19 @@ def lock_of_list(path: Path, listed: FileRequirements, subdir: str, index: Calla
     return Lock(path=path, format="explicit", environments=(environment,), warnings=listed.warnings)
 
 
-def _conda(requirement: Requirement, path: Path) -> LockedConda:
+def _conda(requirement: Requirement, path: Path, platform: str) -> LockedConda:
     facts = dict(requirement.conda.artifact) if requirement.conda is not None else {}
     url = facts["url"]
     matched = _PACKAGE.match(file_name(url))
     if matched is None or "sha256" not in facts:
         raise _no_lock(path, url, "it has no sha256 behind `#`")
-    directory = url.rpartition("/")[0]
+    channel, subdir = place_of(url, platform)
     data = {
         **matched.groupdict(),
         "url": url,
         "fn": file_name(url),
-        "subdir": directory.rpartition("/")[2],
-        "channel": directory.rpartition("/")[0],
+        "subdir": subdir,
+        "channel": channel,
         "sha256": facts["sha256"].lower(),
     }
     return LockedConda(record=conda_record(data), is_complete=False)

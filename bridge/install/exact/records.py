@@ -31,8 +31,8 @@ __all__ = ["resolved_of_lock"]
 
 _OF_PACKAGE = frozenset(
     {
-        "noarch", "build_number", "constraints", "extra_requirements", "track_features", "timestamp", "license",
-        "python_site_packages_path", "purls", "others",
+        "subdir", "noarch", "build_number", "constraints", "extra_requirements", "track_features", "timestamp",
+        "license", "python_site_packages_path", "purls", "others",
     }
 )  # fmt: skip
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridge.errors import UsageError
+from bridge.prefix.origin import place_of
 from bridge.requirements.algebra import Requirement, conda_requirement, parse_pypi
 from bridge.requirements.files.constructs import Section, honoured, ignored, refused
 from bridge.requirements.files.local import direct_requirement
@@ -84,12 +85,13 @@ class _Reading:
             raise wrong(self.path, number, error.message, context=error.context, hint=_HINT) from error
         if requirement.conda is None or requirement.conda.url is None:
             raise wrong(self.path, number, f"{line!r} is not the URL of a package", hint=_HINT)
-        subdir = url.rsplit("/", 2)[-2]
+        channel, subdir = place_of(url, self.platform)
         if subdir in SUBDIRS and subdir != self.platform:
             problem = f"this package is for {subdir}, and this is solved for {self.platform}"
             raise wrong(self.path, number, problem, hint="write the list on this platform")
         self.found.append(requirement)
-        self.channels[SECRETS.learn(url.rsplit("/", 2)[0])] = None
+        if "://" in channel:
+            self.channels[SECRETS.learn(channel)] = None
 
     def pip_comment(self, text: str, number: int) -> None:
         """Read the comment that conda-lock writes for a wheel: NAME @ URL --hash=sha256:DIGEST."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import parse_qs
 
 from bridge.errors import UnsafeInputError
+from bridge.prefix.origin import place_of
 from bridge.requirements.files.constructs import Section, describes, honoured
 from bridge.requirements.files.fields import Field
 from bridge.requirements.files.locks.direct import (
@@ -190,7 +191,7 @@ def _conda(each: Mapping[str, object], path: Path) -> LockedConda:
         raise invalid(path, _FORMAT, f"{filename} is not the file of {name} {each.get('version')}")
     if not hashes.keys() & _HASH.keys():
         raise invalid(path, _FORMAT, f"{filename} has no hash")
-    subdir = url.rsplit("/", 2)[-2]
+    channel, subdir = place_of(url, str(each.get("platform")))
     needs = [f"{need} {spec}".rstrip(" *") for need, spec in entry["dependencies"].table().items()]
     is_python = subdir == "noarch" and (
         named["build"].startswith("py") or "python" in {need.split()[0] for need in needs}
@@ -205,7 +206,7 @@ def _conda(each: Mapping[str, object], path: Path) -> LockedConda:
         "noarch": "python" if is_python else "generic" if subdir == "noarch" else None,
         "fn": filename,
         "url": url,
-        "channel": url.rsplit("/", 2)[0],
+        "channel": channel,
     }
     try:
         return LockedConda(record=conda_record(data), is_complete=False)
