@@ -415,7 +415,6 @@ HOSTILE = {
     "a path as a name": "@EXPLICIT\nhttps://c.example/x/linux-64/..-..%2fa-1-0.conda#" + "a" * 64,
     "no hash": "@EXPLICIT\nhttps://c.example/x/linux-64/a-1-0.conda",
     "an md5 only": "@EXPLICIT\nhttps://c.example/x/linux-64/a-1-0.conda#" + "a" * 32,
-    "no subdir": "@EXPLICIT\nhttps://c.example/a-1-0.conda#" + "a" * 64,
     "nothing": "",
     "an alias in itself": "version: 6\nenvironments: &e\n  default: *e\npackages: []\n",
     "a tag of python": 'version: 6\nenvironments: !!python/object/apply:os.system ["false"]\npackages: []\n',
