@@ -35,8 +35,10 @@ def places(sizes: Iterable[int]) -> Iterator[int]:
 class AlignedWriter:
     """Writes contents to a stream, at the offsets of `places`."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, check: Callable[[], object] = bool) -> None:
+        """:param check: called before each write; raises to end it: a content may take a minute."""
         self._stream = stream
+        self._check = check
         self._position = 0
         self._is_aligned = False
 
@@ -52,5 +54,6 @@ class AlignedWriter:
         self._write(bytes(-self._position % BLOCK))
 
     def _write(self, data: bytes | memoryview) -> None:
+        self._check()
         self._stream.write(data)
         self._position += len(data)

@@ -36,8 +36,10 @@ _row = attrgetter(*_COLUMNS)
 class PackageStore:
     """Manifests and unpacked packages in a cache. Safe for threads and processes."""
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, cache: Path, check: Callable[[], object] = bool) -> None:
+        """:param check: as in `AlignedWriter`."""
         self._cache = cache
+        self._check = check
         self._blobs = BlobStore(cache / "judged", root=cache)
         self._cautions = CautionStore(cache / "judged", root=cache)
 
@@ -66,7 +68,7 @@ class PackageStore:
         path = self.path(sha256)
         try:
             with fs.publish_stream(path, root=self._cache, time=stamp_of(sha256)) as stream:
-                unpacking = _Unpacking(stream)
+                unpacking = _Unpacking(stream, self._check)
                 manifest = check_conda(
                     archive, filename=filename, allow_external_symlinks=allow_external_symlinks, keep=unpacking.keep
                 )
@@ -85,7 +87,7 @@ class PackageStore:
         name = f".{os.urandom(8).hex()}.bridge-tmp"
         aside = self._cache / "unpacked" / name
         with fs.publish_stream(aside, root=self._cache) as stream:
-            unpacking = _Unpacking(stream)
+            unpacking = _Unpacking(stream, self._check)
             manifest, sha256 = write(unpacking.keep)
             unpacking.finish(manifest)
         path = self.path(sha256).relative_to(self._cache)
@@ -105,9 +107,9 @@ class PackageStore:
 class _Unpacking:
     """Writes the files of a package into a stream, one after another, and then their index."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, check: Callable[[], object]) -> None:
         self._stream = stream
-        self._contents = AlignedWriter(stream)
+        self._contents = AlignedWriter(stream, check)
         self._files: list[tuple[str, int]] = []
 
     def keep(self, name: str, size: int) -> Callable[[bytes | memoryview], object]:

@@ -11,7 +11,7 @@ written costs only time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -37,9 +37,13 @@ _FIELDS = ("filename", "dist_info", "wheel_version", "root_is_purelib")  # store
 class WheelStore:
     """The unpacked wheels in a directory of the cache. Safe for threads and processes."""
 
-    def __init__(self, directory: Path, *, root: Path | None = None) -> None:
-        """:param root: as in `BlobStore`."""
+    def __init__(self, directory: Path, *, root: Path | None = None, check: Callable[[], object] = bool) -> None:
+        """
+        :param root: as in `BlobStore`.
+        :param check: as in `AlignedWriter`.
+        """
         self._directory = directory
+        self._check = check
         self._root = root or directory
 
     def path(self, sha256: str) -> Path:
@@ -63,7 +67,8 @@ class WheelStore:
         path = self.path(sha256)
         try:
             with fs.publish_stream(path, root=self._root, time=stamp_of(sha256)) as stream:
-                return _unpack(archive, filename, stream), path
+                contents = AlignedWriter(stream, self._check)
+                return _unpack(archive, filename, stream, contents), path
         except FaultError:
             return check_wheel(archive, filename=filename), None
 
@@ -94,8 +99,7 @@ def _places(manifest: WheelManifest) -> dict[str, int]:
     return {member.path: offset for member, offset in zip(in_order, offsets, strict=True)}
 
 
-def _unpack(archive: Path, filename: str, stream: BinaryIO) -> WheelManifest:
-    contents = AlignedWriter(stream)
+def _unpack(archive: Path, filename: str, stream: BinaryIO, contents: AlignedWriter) -> WheelManifest:
     manifest = check_wheel(archive, filename=filename, keep=contents.begin)
     contents.fill()
     write_index(stream, _to_json(manifest) | {"archive": archive.stat().st_size})

@@ -15,7 +15,7 @@ from bridge.cache.blobs import sha256_of
 from bridge.cache.packages import PackageStore
 from bridge.cache.wheels import WheelStore
 from bridge.channels.sources import same_package
-from bridge.errors import BridgeError, IntegrityError, UsageError
+from bridge.errors import BridgeError, CancelledError, IntegrityError, UsageError
 from bridge.fetch.urls import local_path
 from bridge.install.manifest import Manifest
 from bridge.install.sources import Sources
@@ -61,8 +61,17 @@ class Checker:
         settings = sources.session.settings
         self._sources, self._target = sources, target
         self._allows_external = settings.allow_external_symlinks
-        self._wheels = WheelStore(settings.cache_dir / "unpacked", root=settings.cache_dir)
-        self._packages = PackageStore(settings.cache_dir)
+        self._wheels = WheelStore(settings.cache_dir / "unpacked", root=settings.cache_dir, check=self._go_on)
+        self._packages = PackageStore(settings.cache_dir, self._go_on)
+        self._is_stopped = False
+
+    def stop(self) -> None:
+        """End the calls of `check` that unpack in other threads: they raise."""
+        self._is_stopped = True
+
+    def _go_on(self) -> None:
+        if self._is_stopped:
+            raise CancelledError("cancelled", "stopped while unpacking; nothing was changed")
 
     def known(self, resolved: Resolved) -> Checked | None:
         """As `check`, without a look into the archive, if the cache has it unpacked.

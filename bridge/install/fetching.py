@@ -111,6 +111,7 @@ def _brought(packages: Sequence[Resolved], sources: Sources, checker: Checker) -
             identities = [each.record.identity for each in packages]
             return found | {each: pending[each].result() for each in identities if each in pending}
         except BaseException:
+            checker.stop()
             threads.shutdown(wait=False, cancel_futures=True)
             raise
 

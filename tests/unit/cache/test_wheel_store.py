@@ -17,7 +17,7 @@ from bridge.archive.wheels import WheelManifest, check_wheel
 from bridge.cache import prune as caches
 from bridge.cache import wheels as wheel_store
 from bridge.cache.wheels import WheelStore, unpacked_contents
-from bridge.errors import IntegrityError, UnsafeInputError
+from bridge.errors import CancelledError, IntegrityError, UnsafeInputError
 from bridge.install import staging as link
 from tests.support.builders import make_wheel, tree_digest, wheel_members
 from tests.support.command_line import Bridge
@@ -47,6 +47,21 @@ def judged(store: WheelStore, archive: Path, *, name: str | None = None) -> tupl
     manifest, unpacked = store.check(archive, filename=name or archive.name, sha256=digest)
     assert unpacked is not None
     return manifest, unpacked
+
+
+def test_unpacking_ends_when_it_is_to(tmp_path: Path) -> None:
+    """After Ctrl-C nobody waits until a wheel of gigabytes is unpacked, and nothing is left of it."""
+    archive, written = make_wheel(tmp_path, "demo", "1.0", files={"big.bin": b"a" * LARGE}), []
+
+    def check() -> None:
+        written.append(1)
+        if len(written) == 3:
+            raise CancelledError("cancelled", "enough")
+
+    with pytest.raises(CancelledError):
+        judged(WheelStore(tmp_path / "kept", check=check), archive)
+    assert len(written) == 3
+    assert not [path for path in (tmp_path / "kept").rglob("*") if path.is_file()]
 
 
 FILES = st.dictionaries(
