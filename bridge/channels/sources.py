@@ -274,7 +274,7 @@ class Channels:
 
     def _packer(self, record: Record) -> HostChannel | None:
         """The `host` channel, if the record is of it."""
-        return self._host if record.origin == HOST else None
+        return self._host if record.origin in {HOST, self._names.host} else None  # a lock has the URL
 
     def packed(self, record: Record) -> Record:
         """The record, with its hash if it is the `host` channel's and was packed meanwhile. Raises as `HostChannel`."""

@@ -144,6 +144,23 @@ def test_channels_of_the_command_line_come_before_those_of_a_file(bridge: Bridge
     assert bridge(*asked, "--override-channels").status == 6
 
 
+@pytest.mark.slow
+def test_what_locks_an_environment_of_host_outlives_the_cache(bridge: Bridge, tmp_path: Path) -> None:
+    """The interpreter is packed again: its archive is written only where one is asked for."""
+    asked = ("python", "-c", "host", "--override-channels")
+    for name in ("a.lock", "explicit.txt", "again.txt"):
+        if name == "a.lock":
+            made = bridge("lock", *asked, "-o", name)
+        else:
+            made = bridge("export", "-p", "of-a.lock", "--format", "explicit", "-o", name)
+        assert made.status == 0, made.err
+        shutil.rmtree(tmp_path / "cache")
+        done = bridge("create", "-p", name[:-4], "-r", name) if name == "again.txt" else bridge(
+            "sync", "-p", f"of-{name}", name
+        )  # fmt: skip
+        assert done.status == 0, done.err
+
+
 def test_an_environment_of_host_outlives_the_cache(bridge: Bridge, channel: Path) -> None:
     ran = bridge("create", "-p", "env", "-c", "host", "-c", "./private", "python_abi", "--json")
     assert ran.status == 0, ran.err

@@ -39,7 +39,8 @@ def create(path: Path, request: Request, session: Session, *, is_dry_run: bool =
     """Create an environment. Raises `OwnershipError` (`prefix-exists`) and `UsageError` (`prefix-parent`) first."""
     check_creatable(path, request.words)
     request = request.named(session)
-    channels = session.channels(packs_late=not is_dry_run)
+    has_hashes = any(each.conda is not None and each.conda.artifact for each in request.requirements)
+    channels = session.channels(packs_late=not is_dry_run and not has_hashes)
     names = session.names(channels.urls)
     resolution = session.resolve(request, channels, names)
     session.warnings += resolution.warnings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.errors import BridgeError, NetworkError, UnsafeInputError, UsageError, few
+from bridge.errors import BridgeError, IntegrityError, NetworkError, UnsafeInputError, UsageError, few
 from bridge.fetch.urls import local_path
 from bridge.install.checking import file_of
 from bridge.install.fetching import fetch_archive
@@ -17,8 +17,8 @@ from converters.record import Record
 __all__ = ["available"]
 
 _SHOWN = 20
-_GONE = frozenset({"hash-missing", "git-reference", "no-project"})
-"""Errors of packages that cannot be verified, or whose source code is gone."""
+_GONE = frozenset({"hash-missing", "git-reference", "no-project", "host-changed"})
+"""Errors of packages that cannot be verified or made again, or whose source code is gone."""
 
 
 def available(plan: Plan, sources: Sources) -> Plan:
@@ -36,7 +36,7 @@ def available(plan: Plan, sources: Sources) -> Plan:
         try:
             fetch_archive(record, sources)
             _check_source(record, sources)
-        except (NetworkError, UnsafeInputError, UsageError) as error:
+        except (IntegrityError, NetworkError, UnsafeInputError, UsageError) as error:
             if not isinstance(error, NetworkError) and error.id not in _GONE:
                 raise
             other = _elsewhere(record, sources)
