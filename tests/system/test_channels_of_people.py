@@ -155,6 +155,11 @@ def test_what_locks_an_environment_of_host_outlives_the_cache(bridge: Bridge, tm
             made = bridge("export", "-p", "of-a.lock", "--format", "explicit", "-o", name)
         assert made.status == 0, made.err
         shutil.rmtree(tmp_path / "cache")
+        if name == "a.lock":
+            fetched = bridge("fetch", name, "-o", "fetched")
+            assert fetched.status == 0, fetched.err
+            assert len([*(tmp_path / "fetched/conda").rglob("*.conda")]) == 2
+            shutil.rmtree(tmp_path / "cache")
         done = bridge("create", "-p", name[:-4], "-r", name) if name == "again.txt" else bridge(
             "sync", "-p", f"of-{name}", name
         )  # fmt: skip

@@ -112,9 +112,14 @@ def _copy(locked: Locked, path: Path, session: Session) -> int:
     origin = locked.record.origin if isinstance(locked, LockedConda) else locked.index
     if origin:
         SECRETS.inherit(url, origin)
-    source = session.client.download(
-        url.partition("#")[0], sha256=sha256, size=size, name=_name(locked), on_progress=session.progress
-    )
+    if isinstance(locked, LockedConda) and origin == session.settings.conda.names.host:
+        from bridge.channels.host import HostChannel
+
+        source = HostChannel(session.settings.cache_dir).archive(locked.record)  # written only where one is asked for
+    else:
+        source = session.client.download(
+            url.partition("#")[0], sha256=sha256, size=size, name=_name(locked), on_progress=session.progress
+        )
     fs.make_directories(path.parent)
     with faults(source), source.open("rb") as stream:
         fs.publish_file(path, stream)
