@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import field
-from datetime import date
 from pathlib import Path
 
 from bridge.config.files import read_named
@@ -192,8 +191,11 @@ def _typed(key: Key, value: object) -> object:
         return value if isinstance(value, bool) and key.kind == "flag" else None
     if isinstance(value, int) or (isinstance(value, float) and key.kind == "seconds"):
         return value if key.kind in {"seconds", "count"} and 0 <= value < float("inf") else None
-    if key.kind == "cooldown" and isinstance(value, date):
-        return value.isoformat()
+    if key.kind == "cooldown" and not isinstance(value, (str, list)):
+        from datetime import date  # noqa: PLC0415 - 2 ms, and few settings name a moment
+
+        if isinstance(value, date):
+            return value.isoformat()
     if isinstance(value, str):
         if not value.strip() or (key.choices and value not in key.choices):
             return None

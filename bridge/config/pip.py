@@ -5,6 +5,7 @@ Source: pip's documentation, "Configuration", and its `configuration.py` and `cl
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Mapping
@@ -46,14 +47,13 @@ class PipConfiguration:
         except (OSError, ValueError):
             return
         import configparser  # noqa: PLC0415 - few machines have pip's files
-        import locale  # noqa: PLC0415
 
         parser = configparser.RawConfigParser()
         try:
             data = read_named(Path(path), limit=_MAX_SIZE)
             if len(data) > _MAX_SIZE:
                 raise ValueError(f"it is larger than {_MAX_SIZE} bytes")
-            parser.read_string(data.decode(locale.getpreferredencoding(False)), path)
+            parser.read_file(io.TextIOWrapper(io.BytesIO(data)), path)  # in the encoding of the locale
         except (IsADirectoryError, PermissionError):
             return  # pip ignores these.
         except (configparser.Error, ValueError, OSError) as error:

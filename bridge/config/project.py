@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 
@@ -19,7 +19,7 @@ MAX_TOML = 4 << 20
 """The most bytes of a file of settings."""
 
 # A TOML text without this has no table [tool.bridge]. Most projects are not parsed.
-_HAS_TABLE = regex(rb"""^\s*\[?\s*["']?tool["']?\s*(?:\.\s*["']?bridge\b|[\]=])""", re.MULTILINE)
+_HAS_TABLE = regex(rb"""^\s*\[{0,2}\s*["']?tool["']?\s*(?:\.\s*["']?bridge\b|[\]=])""", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ def project_table(directory: Path, name: str) -> ProjectTable | None:
     file = next(iter(ProjectFiles(directory)), None)
     if file is None:
         return None
-    table: object = read_toml(file, "project-file")
+    table: object = read_toml(file, "project-file", only_if=mentions_table)
     for key in ("tool", "bridge", name):
         table = table.get(key) if isinstance(table, Mapping) else None
     if table is None:
@@ -80,8 +80,11 @@ def project_table(directory: Path, name: str) -> ProjectTable | None:
     return ProjectTable(file=file, values=table)
 
 
-def read_toml(file: Path, error_id: str) -> Mapping[str, object]:
-    """A TOML document. Raises `UsageError` (`error_id`): the file cannot be read, is too large, or is no TOML."""
+def read_toml(file: Path, error_id: str, *, only_if: Callable[[bytes], bool] = lambda _: True) -> Mapping[str, object]:
+    """A TOML document, empty if its text is not wanted.
+
+    Raises `UsageError` (`error_id`): the file cannot be read, is too large, or is no TOML.
+    """
     try:
         data = read_named(file, limit=MAX_TOML)
     except OSError as error:
@@ -89,7 +92,7 @@ def read_toml(file: Path, error_id: str) -> Mapping[str, object]:
     if len(data) > MAX_TOML:
         raise UsageError(error_id, f"{file} is larger than {MAX_TOML >> 20} MB")
     try:
-        return parse_toml(data)
+        return parse_toml(data) if only_if(data) else {}
     except ValueError as error:
         raise UsageError(error_id, f"{file} is not TOML: {error}") from error
 

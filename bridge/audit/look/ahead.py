@@ -61,13 +61,14 @@ def _work(read: Reader, tokens: int, answering: int, parent: int) -> None:
     """What `bridge.fs.copies.work` does. It never returns."""
     try:
         gc.disable()
-        results = {}
+        results, digests = {}, {}
         while (token := os.read(tokens, _TOKEN.size)) and os.getppid() == parent:
             for number in range(*_TOKEN.unpack(token)):
                 with suppress(OSError):  # The parent repeats it and raises the same.
-                    results[number] = read(number)
+                    results[number] = rows = read(number)
+                    digests[number] = digest_of(rows)
         with os.fdopen(answering, "wb") as stream:
-            for answer in ({number: digest_of(rows) for number, rows in results.items()}, results):
+            for answer in (digests, results):
                 data = b"m" + marshal.dumps(answer)
                 stream.write(_LENGTH.pack(len(data)) + data)
                 stream.flush()

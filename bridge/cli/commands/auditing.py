@@ -7,7 +7,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import field
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -230,6 +229,8 @@ def judge(path: Path, report: Report, request: AuditRequest) -> Judged:
     """
     if not (request.words or request.checks or request.acceptances):
         return Judged(report=report)
+    from datetime import datetime
+
     from bridge.audit.accept import accepted
     from bridge.audit.checks.choice import choose
     from bridge.audit.selection import read_filter, restricted

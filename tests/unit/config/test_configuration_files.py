@@ -15,7 +15,7 @@ from bridge.config.editing import with_key, without_key
 from bridge.config.keys import KEYS, OF_ONE_RUN, schema
 from bridge.config.layers import ConfigurationFile, configuration_files, layers
 from bridge.config.policy_files import project_files
-from bridge.config.project import ProjectFiles
+from bridge.config.project import ProjectFiles, project_table
 from bridge.errors import UsageError
 
 if sys.version_info >= (3, 11):
@@ -188,12 +188,23 @@ def test_a_project_without_the_table_plays_no_part(
 ) -> None:
     write("project", "offline = true").write_text(text)
     assert layers(environ, ProjectFiles(tmp_path / "work")) == ()
+    assert project_table(tmp_path / "work", "audit") is None
 
 
 @pytest.mark.parametrize("head", ["[tool]\nbridge.", "tool.bridge.", '["tool"."bridge"]\n', "[ tool . bridge ]\n"])
 def test_the_table_is_found_in_each_spelling(head: str, write: Write, settings: Callable[..., Settings]) -> None:
     write("project", "").write_text(f"{head}offline = true\n")
     assert settings().offline
+
+
+@pytest.mark.parametrize(
+    "text", ["[tool.bridge.audit]\n[[tool.bridge.audit.accept]]\n", "[[tool.bridge.audit.accept]]\n"]
+)
+def test_a_table_of_tables_is_found(text: str, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(text)
+    found = project_table(tmp_path, "audit")
+    assert found is not None
+    assert found.values == {"accept": [{}]}
 
 
 def test_variables_choose_the_files(write: Write, settings: Callable[..., Settings], tmp_path: Path) -> None:
