@@ -122,9 +122,7 @@ def known_environments(conda: CondaConfiguration, environ: Mapping[str, str]) ->
     for prefix in prefixes:
         if (prefix / _META).is_dir():
             known.setdefault(os.path.realpath(prefix), prefix)
-    named = (
-        KnownEnvironment(name=environment_name(prefix, conda, environ), prefix=prefix) for prefix in known.values()
-    )
+    named = (KnownEnvironment(name=_name(prefix, root, directories), prefix=prefix) for prefix in known.values())
     return tuple(sorted(named, key=lambda each: (each.name != BASE, str(each.prefix))))
 
 
@@ -138,9 +136,13 @@ def _below(directory: Path) -> Iterator[Path]:
 
 def environment_name(prefix: Path, conda: CondaConfiguration, environ: Mapping[str, str]) -> str:
     """The name by which `locate` finds a prefix; empty if it has none."""
-    if prefix == root_prefix(environ):
+    return _name(prefix, root_prefix(environ), _directories(conda, environ))
+
+
+def _name(prefix: Path, root: Path | None, directories: Sequence[Path]) -> str:
+    if prefix == root:
         return BASE
-    return prefix.name if _is_first(prefix, _directories(conda, environ)) else ""
+    return prefix.name if _is_first(prefix, directories) else ""
 
 
 def _is_first(prefix: Path, directories: Sequence[Path]) -> bool:

@@ -114,3 +114,24 @@ def test_a_list_without_a_last_line_feed_and_one_that_cannot_be_written(tmp_path
     off = environ_of(tmp_path / "x", CONDA_REGISTER_ENVS="false")
     register(tmp_path / "new", read_condarc(off), off)
     assert not (tmp_path / "x").exists()
+
+
+class _Asked(dict[str, str]):
+    """Variables that count how often PATH is asked for: each time, its directories are searched for conda."""
+
+    count = 0
+
+    def get(self, key: str, default: str = "") -> str:  # type: ignore[override]
+        self.count += key == "PATH"
+        return super().get(key, default)
+
+
+def test_conda_is_not_searched_for_again_for_each_environment(tmp_path: Path) -> None:
+    """On a network file system each search takes as long as reading the environment."""
+    few, many = (_Asked(environ_of(tmp_path / name)) for name in ("few", "many"))
+    for environ, count in ((few, 2), (many, 20)):
+        for number in range(count):
+            register(make(tmp_path / f"{count}-{number}"), read_condarc(environ), environ)
+        environ.count = 0
+        assert len(known_environments(read_condarc(environ), environ)) == count
+    assert few.count == many.count > 0
