@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from packaging.version import InvalidVersion, Version
+from packaging import version as pep440
 
 from bridge.archive.paths import Caution, check_tree
 from bridge.archive.refusal import refused, shown
@@ -96,8 +96,8 @@ def _check_root(root: str, suffix: str, named: WheelName, archive: str, error_id
 def _fits(root: str, suffix: str, named: WheelName) -> bool:
     project, _, version = root[: -len(suffix)].rpartition("-")
     try:
-        return canonicalize_name(project) == named.project and Version(version) == named.version
-    except InvalidVersion:
+        return canonicalize_name(project) == named.project and pep440.Version(version) == named.version
+    except pep440.InvalidVersion:
         return False
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from packaging.version import InvalidVersion, Version
+from packaging import version as pep440
 
 from bridge.audit.look.observation import Observation
 from bridge.model import EGGS, Distribution, PrefixState
@@ -158,14 +158,14 @@ def stale_distributions(state: PrefixState, claims: Claims, broken: Iterable[Own
 def release(version: str) -> tuple[int, ...]:
     """The release segment of a PEP 440 version, for ordering; `()`: it is none."""
     try:
-        return Version(version).release
-    except InvalidVersion:
+        return pep440.Version(version).release
+    except pep440.InvalidVersion:
         return ()
 
 
 def is_same_version(first: str, second: str) -> bool:
     """Whether two versions are equal by PEP 440, or the same text."""
     try:
-        return first == second or Version(first) == Version(second)
-    except InvalidVersion:
+        return first == second or pep440.Version(first) == pep440.Version(second)
+    except pep440.InvalidVersion:
         return False

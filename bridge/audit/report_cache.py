@@ -7,7 +7,6 @@ to the prefix.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from bridge.audit.finding import Finding, Report
 from bridge.audit.look.tree import Walk
 from bridge.errors import BridgeError
 from bridge.fs import publish_file, read_regular
+from bridge.fs.digests import sha256_hex
 from bridge.fs.unchanged import cache_name, identity_of, is_settled
 
 __all__ = ["ReportCache"]
@@ -36,7 +36,7 @@ class ReportCache:
         self._path = directory / f"{cache_name(prefix)}.json"
         self._root = directory.parent
         self._prefix = prefix
-        self._context = hashlib.sha256(context.encode("utf-8", "surrogateescape")).hexdigest()
+        self._context = sha256_hex(context.encode("utf-8", "surrogateescape"))
         self._walk = walk
 
     def prepare(self) -> None:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from bridge import fs
 from bridge.errors import BridgeError, FaultError
+from bridge.fs.digests import sha256_hex
 
 __all__ = ["BlobStore", "cache_faults", "sha256_of"]
 
@@ -61,7 +62,7 @@ class BlobStore:
         self._root = root or directory
 
     def _path(self, key: str) -> Path:
-        name = hashlib.sha256(key.encode()).hexdigest()
+        name = sha256_hex(key.encode())
         return self._directory / name[:2] / name
 
     def get(self, key: str) -> bytes | None:
@@ -71,7 +72,7 @@ class BlobStore:
         except OSError:
             return None
         value = data[_DIGEST + 1 :]
-        return value if data[:_DIGEST].decode("ascii", "replace") == hashlib.sha256(value).hexdigest() else None
+        return value if data[:_DIGEST].decode("ascii", "replace") == sha256_hex(value) else None
 
     def has(self, key: str) -> bool:
         """Whether there is a value, going by its path alone."""
@@ -79,7 +80,7 @@ class BlobStore:
 
     def set(self, key: str, value: bytes) -> None:
         """Store `value` if possible, readable by this account only: it may come from a private index."""
-        digest = hashlib.sha256(value).hexdigest().encode()
+        digest = sha256_hex(value).encode()
         with suppress(FaultError):
             fs.publish_file(self._path(key), [digest, b"\n", value], mode=0o600, root=self._root)
 

@@ -6,7 +6,6 @@ A table counts only for the same stamp (what its results depend on besides their
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -18,6 +17,7 @@ import packaging
 
 from bridge import __version__
 from bridge.cache.blobs import BlobStore
+from bridge.fs.digests import sha256_hex
 
 __all__ = ["Results", "Table", "digest"]
 
@@ -86,7 +86,7 @@ class Results:
 
 def digest(texts: Iterable[object]) -> str:
     """Return a stamp of values with unambiguous texts."""
-    return hashlib.sha256(repr(tuple(texts)).encode("utf-8", "backslashreplace")).hexdigest()
+    return sha256_hex(repr(tuple(texts)).encode("utf-8", "backslashreplace"))
 
 
 def _packed(number: int) -> msgpack.ExtType:

@@ -10,14 +10,17 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterable
-from importlib.machinery import ModuleSpec
 from importlib.util import find_spec, module_from_spec
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
 
 __all__ = ["postpone"]
 
 _POSTPONED = (
-    "inspect", "platform", "rattler", "rattler.repo_data", "subprocess", "sysconfig",
+    "hashlib", "inspect", "platform", "rattler", "rattler.repo_data", "subprocess", "sysconfig",
     "packaging.markers", "packaging.requirements", "packaging.specifiers", "packaging.tags", "packaging.utils",
     "packaging.version",
 )  # fmt: skip

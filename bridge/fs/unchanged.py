@@ -6,8 +6,9 @@ may change again within one tick of the clock (git's "racy" problem), so what wa
 
 from __future__ import annotations
 
-import hashlib
 import os
+
+from bridge.fs.digests import sha256_hex
 
 __all__ = ["Identity", "cache_name", "identity_of", "is_settled"]
 
@@ -30,4 +31,4 @@ def is_settled(newest: int, started: int) -> bool:
 
 def cache_name(prefix: str | os.PathLike[str]) -> str:
     """The name, without a suffix, of a cache's file about a prefix."""
-    return hashlib.sha256(os.fsencode(os.path.realpath(prefix))).hexdigest()[:32]
+    return sha256_hex(os.fsencode(os.path.realpath(prefix)))[:32]

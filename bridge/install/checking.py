@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging import requirements as pep508
+from packaging import specifiers
 
 from bridge.archive.conda import CondaManifest
 from bridge.archive.wheels import WheelManifest, check_wheel
@@ -196,9 +196,9 @@ def _same_metadata(solved: Record, fetched: Record, target: Target, *, is_sdist:
             )
 
 
-def _pythons(text: str) -> SpecifierSet | None:
-    with suppress(InvalidSpecifier):
-        return SpecifierSet(text)
+def _pythons(text: str) -> specifiers.SpecifierSet | None:
+    with suppress(specifiers.InvalidSpecifier):
+        return specifiers.SpecifierSet(text)
     return None
 
 
@@ -226,8 +226,8 @@ def _spelled(texts: Iterable[str]) -> set[str]:
     normal = set()
     for text in texts:
         try:
-            requirement = Requirement(text)
-        except InvalidRequirement:
+            requirement = pep508.Requirement(text)
+        except pep508.InvalidRequirement:
             normal.add(text)
         else:
             requirement.name = canonicalize_name(requirement.name)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Sequence
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging import requirements as pep508
+from packaging import specifiers
 
 from bridge.install.record_text import path_row, record_bytes
 from bridge.model import Entry, Installed, Resolved
@@ -205,8 +205,8 @@ def conda_depends(
     specs = dict.fromkeys(_python_specs(record, target))
     for text in record.requirements:
         try:
-            requirement = Requirement(text)
-        except InvalidRequirement:
+            requirement = pep508.Requirement(text)
+        except pep508.InvalidRequirement:
             continue
         if requirement.marker is None or _applies(requirement, target, ("", *extras)):
             specs[_spec(requirement, names)] = None
@@ -216,9 +216,9 @@ def conda_depends(
 def _python_specs(record: Record, target: Target) -> tuple[str, ...]:
     specs = []
     try:
-        versions = to_version_spec(SpecifierSet(record.requires_python or ""))
+        versions = to_version_spec(specifiers.SpecifierSet(record.requires_python or ""))
         specs += [f"python {versions}"] if versions else []
-    except (BridgeError, InvalidSpecifier):
+    except (BridgeError, specifiers.InvalidSpecifier):
         pass  # An invalid Requires-Python: the resolver ignored it too.
     if target.python is not None:
         major, minor = target.python.minor
@@ -226,14 +226,14 @@ def _python_specs(record: Record, target: Target) -> tuple[str, ...]:
     return tuple(specs) or ("python",)
 
 
-def _applies(requirement: Requirement, target: Target, extras: Iterable[str]) -> bool:
+def _applies(requirement: pep508.Requirement, target: Target, extras: Iterable[str]) -> bool:
     environment = target.marker_environment()
     return requirement.marker is not None and any(
         marker_holds(str(requirement.marker), environment, extra) for extra in extras
     )
 
 
-def _spec(requirement: Requirement, names: NameMap) -> str:
+def _spec(requirement: pep508.Requirement, names: NameMap) -> str:
     try:
         return to_matchspec(requirement, names)
     except UnsafeInputError:

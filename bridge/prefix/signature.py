@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 
 from bridge import prefix as prefixes
+from bridge.fs.digests import sha256_hex
 from bridge.fs.unchanged import identity_of
 from bridge.model import EGGS
 from bridge.paths import META, OWN
@@ -41,7 +41,7 @@ def signature_of_records(prefix: Path) -> tuple[str, int] | None:
     except (OSError, ValueError):
         return None
     text = repr(sorted(rows)).encode("utf-8", "surrogateescape")
-    return hashlib.sha256(text).hexdigest(), max((max(now[3:]) for _, now in rows), default=0)
+    return sha256_hex(text), max((max(now[3:]) for _, now in rows), default=0)
 
 
 def _row(root: str, path: str) -> tuple[str, tuple[int, ...]]:

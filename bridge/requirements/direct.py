@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging import requirements as pep508
 
 from bridge.requirements.algebra import split_binding
 from bridge.sdists.location import source_of
@@ -24,9 +25,7 @@ def is_direct(url: str, requested: Iterable[str]) -> bool:
         bare = split_binding(text.strip())[1]
         if bare.startswith(("./", "../", "/", "~", "file:", "http:", "https:")) or bare.endswith(".whl"):
             return True
-        try:
-            if Requirement(bare).url:
+        with suppress(pep508.InvalidRequirement):
+            if "@" in bare and pep508.Requirement(bare).url:
                 return True
-        except InvalidRequirement:
-            continue
     return False

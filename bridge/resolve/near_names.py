@@ -11,7 +11,7 @@ from functools import cache
 from pkgutil import get_data
 from typing import TypedDict
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging import specifiers
 
 from bridge.errors import BridgeError, NoSolutionError
 from bridge.model import IndexFile
@@ -211,8 +211,8 @@ def _pep440(spec: str, versions: Collection[str]) -> str:
         is_exact = match[1] in versions and not spec.rstrip().endswith("*")
         spec = f"=={match[1]}" if is_exact else f"=={match[1]}.*"
     try:
-        return str(SpecifierSet(spec))
-    except InvalidSpecifier:
+        return str(specifiers.SpecifierSet(spec))
+    except specifiers.InvalidSpecifier:
         return ""
 
 

@@ -47,10 +47,12 @@ COMMANDS = {
     "info --json": HTTP | LAYOUT | CHANGING | BUILDING | FILES | SOLVING | ASKING,
     "search -c CHANNEL demo --no-index": {"click"} | HTTP | LAYOUT | CHANGING | BUILDING | FILES,
     "owner -p PREFIX README --json": HTTP | LAYOUT | CHANGING | BUILDING | FILES | SOLVING | ASKING,
+    "audit -p PREFIX": HTTP | LAYOUT | CHANGING | BUILDING | (FILES - {"tomllib", "tomli"}) | SOLVING | ASKING,
     "why -p PREFIX demo --json": HTTP | LAYOUT | CHANGING | BUILDING | FILES | SOLVING | ASKING,
     "resolve -c CHANNEL demo --json": {"click"} | HTTP | LAYOUT | CHANGING | BUILDING | FILES,
     "install -p SETTLED -c CHANNEL demo --json": {"click"} | HTTP | LAYOUT | STAGING | BUILDING | FILES,
     "install -p PREFIX -c CHANNEL demo --dry-run --json": HTTP | LAYOUT | STAGING | BUILDING | FILES,
+    "install -p PREFIX -c CHANNEL demo --dry-run": HTTP | LAYOUT | STAGING | BUILDING | FILES,
     "convert WHEEL -o OUTPUT": HTTP | LAYOUT | (CHANGING - {"bridge.archive.wheels"}) | BUILDING
         | {"resolvelib", "bridge.resolve", "rattler", "ctypes", "yaml", "packaging.pylock"},
     "remove -p PREFIX demo --dry-run --json": HTTP | LAYOUT | STAGING | BUILDING | FILES,

@@ -6,7 +6,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from packaging.version import InvalidVersion, Version
+from packaging import version as pep440
 
 from bridge.audit.checks import repair
 from bridge.audit.finding import Finding, Level
@@ -336,8 +336,8 @@ def _system_of(binary: Binary) -> str:
 
 def _pair(version: str) -> tuple[int, int] | None:
     try:
-        release = Version(version).release
-    except InvalidVersion:
+        release = pep440.Version(version).release
+    except pep440.InvalidVersion:
         return None
     return release[0], release[1] if len(release) > 1 else 0
 

@@ -5,7 +5,6 @@ The result is kept in columns, because most paths are only counted and compared.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from bridge.audit.look.ahead import MANY, take
 from bridge.audit.look.statuses import Statuses
 from bridge.audit.look.walker import Group, PackageRow, Reader, digest_of, identity_of_records
 from bridge.errors import FaultError
+from bridge.fs.digests import sha256_hex
 from bridge.fs.processes import Spread, continued, processors, spread
 from converters.deferred import dataclass
 
@@ -80,7 +80,7 @@ class Walk:
         Needs less than `tree`. Raises `FaultError` (`prefix-unreadable`).
         """
         with _readable():
-            return hashlib.sha256(b"".join(self._running.briefs)).hexdigest()
+            return sha256_hex(b"".join(self._running.briefs))
 
     @cached_property
     def tree(self) -> Tree:

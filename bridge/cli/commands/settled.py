@@ -9,7 +9,6 @@ the settings only name, nothing is remembered.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
@@ -22,6 +21,7 @@ from bridge.cli.commands.request import Request
 from bridge.config import Settings
 from bridge.errors import BridgeError
 from bridge.fs import publish_file, read_content, read_regular
+from bridge.fs.digests import sha256_hex
 from bridge.fs.unchanged import cache_name, is_settled
 from bridge.install.applied import AppliedPlan
 from bridge.model import Plan
@@ -102,7 +102,7 @@ def digest_of(lock: Path) -> str | None:
         data = read_content(lock, limit=_MAX_LOCK)
     except OSError:
         return None
-    return f"{os.path.realpath(lock)} {hashlib.sha256(data).hexdigest()}"
+    return f"{os.path.realpath(lock)} {sha256_hex(data)}"
 
 
 def _is_interrupted(prefix: Path) -> bool:
@@ -125,7 +125,7 @@ def _key(settings: Settings, prefix: Path, command: str, decisive: Sequence[obje
         text = _text((__version__, command, os.path.realpath(prefix), _machine(), files, settings, decisive))
     except (OSError, TypeError):
         return None
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+    return sha256_hex(text.encode("utf-8", "surrogateescape"))
 
 
 def _is_open(request: Request) -> bool:
