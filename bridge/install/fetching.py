@@ -6,7 +6,9 @@ metadata compared with what was solved (5), every path compared with the prefix 
 
 from __future__ import annotations
 
+import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -29,9 +31,10 @@ from bridge.install.plan import with_extras
 from bridge.install.ruling import refuse_clobbering
 from bridge.install.sources import Sources, command_line
 from bridge.install.staging import StageInputs
-from bridge.model import Fingerprint, Plan, PrefixState, Remove, Resolved
+from bridge.model import Fingerprint, Plan, PrefixState, Reinstall, Remove, Resolved
 from bridge.paths import quoted
 from bridge.prefix.claims import incoming
+from bridge.prefix.yielded import yielded_of
 from bridge.resolve.ports import RunPort
 from bridge.resolve.ruling import names_of
 from bridge.sdists.location import source_of
@@ -159,7 +162,7 @@ def stage_inputs(
         exists,
         adopt=settings.adopt,
         set_aside=settings.set_aside,
-        allow_clobber=(*settings.allow_clobber, *namespaces.patterns),
+        allow_clobber=(*settings.allow_clobber, *namespaces.patterns, *_agreed(plan)),
     )
     refuse_clobbering(plan, judgement.yielded, sources.session.policy, agreed=namespaces.patterns)
     for notice in (
@@ -187,6 +190,21 @@ def stage_inputs(
         compiles=settings.compile and plan.target.subdir == current_subdir(),
         check=sources.session.check,
     )
+
+
+def _agreed(plan: Plan) -> Iterator[str]:
+    """Yield patterns as of `--allow-clobber`: a package that is installed again leaves what it left before.
+
+    What several of them left, and no other has, the first of them takes.
+    """
+    again = [step for step in plan.operations if isinstance(step, Reinstall)]
+    left = [(step.new.record.name, path) for step in again for path in yielded_of(step.old.record)]
+    counts = Counter(path for _, path in left)
+    for name, path in left:
+        pattern = re.sub(r"([*?[])", r"[\1]", path)
+        yield f"{name}:{pattern}"
+        if counts[path] > 1:
+            yield f"*:{pattern}"
 
 
 def remarks_of(fetched: FetchedPlan) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from bridge.paths import META, NO_CHANNEL
 from bridge.prefix.chosen import of_installation
 from bridge.prefix.history import requested_specs
 from bridge.prefix.revisions import identity_of, parse_revisions, state_after
+from bridge.prefix.yielded import of_yielded
 from bridge.requirements.algebra import marker_holds, split_binding
 from bridge.sdists.location import pinned, source_of
 from bridge.secrets import masked, public
@@ -64,6 +65,7 @@ def conda_meta(
     requested: Sequence[str] = (),
     choice: str = "",
     source: str = "",
+    yielded: Iterable[str] = (),
 ) -> bytes:
     """Return the conda-meta JSON of an installed wheel. Unknown values are left out: a `null` breaks other readers.
 
@@ -81,6 +83,7 @@ def conda_meta(
     :param requested: the texts of the user's requests.
     :param choice: why no conda package was chosen (`Resolved.choice`); else what the record states of it stays.
     :param source: a directory that describes the package to conda-pack; empty: none.
+    :param yielded: paths that it left to other packages.
 
     Raises `ValueError` for a record without a URL: conda's and rattler's need one.
     """
@@ -98,6 +101,7 @@ def conda_meta(
         "license": record.license,
         "timestamp": record.timestamp,
         **of_installation(record, choice),
+        **of_yielded(yielded),
         "link": {"source": source, "type": HARD_LINK},
         "files": [entry.path for entry in sorted_entries],
         "paths_data": {"paths": [], "paths_version": 1},

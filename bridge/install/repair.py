@@ -30,7 +30,7 @@ from converters.target import Target
 from converters.translate import translate
 from converters.wheel import WheelInfo
 
-__all__ = ["CLEARED", "Repair", "plan_repair"]
+__all__ = ["CLEARED", "Repair", "plan_repair", "with_returned"]
 
 CLEARED = frozenset({"leftover", "distribution-without-metadata", "foreign-file"})
 """Findings about paths without an owner, repaired by removal."""
@@ -118,6 +118,29 @@ def plan_repair(path: Path, report: Report, sources_of: Callable[[PrefixState], 
         for name, why in unavailable.items()
     ]
     return Repair(state=state, plan=plan, sources=sources, relocation=relocation, cleared=cleared)
+
+
+def with_returned(plan: Plan, bereft: Sequence[Installed], sources: Sources, *, is_dry_run: bool) -> Plan:
+    """Return the plan with packages reinstalled that left a path to one that it removes (`bridge.prefix.yielded`).
+
+    To remove packages needs no network: where an archive is not available, a warning names what will be missing.
+    """
+    target = plan.target if plan.python is None else plan.target.with_python(plan.python)
+    if is_dry_run:  # which fetches nothing
+        available = [(old, Resolved(record=old.record, requested=old.requested)) for old in bereft]
+    else:
+        available, unavailable = _available(bereft, target, sources)
+        repair = f"bridge audit -p {quoted(plan.prefix)} --fix"
+        sources.session.warnings += [
+            f"files that {name} left to a removed package are missing now ({why.message}); to bring them back: {repair}"
+            for name, why in unavailable.items()
+        ]
+    again = {old.meta_path for old, _ in available}
+    return replace(
+        plan,
+        operations=(*plan.operations, *(Reinstall(old=old, new=new) for old, new in available)),
+        keep=tuple(each for each in plan.keep if each.meta_path not in again),
+    )
 
 
 def _relocated(state: PrefixState, fixable: Sequence[Finding]) -> tuple[Relocation, set[str]]:

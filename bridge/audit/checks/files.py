@@ -11,10 +11,11 @@ from bridge.audit.finding import Finding, Level
 from bridge.audit.look.observation import Observed
 from bridge.audit.view import Discrepancy, View
 from bridge.prefix.claims import Claim, Owner
+from bridge.prefix.yielded import yielded_of
 
 
 def missing_file(view: View) -> Iterator[Finding]:
-    """A listed path that does not exist. Bytecode compiled after installation may be deleted at any time."""
+    """A path of a package that does not exist. Bytecode compiled after installation may be deleted at any time."""
     for each in view.discrepancies:
         owner, path = each.claim.owner, each.claim.entry.path
         if each.kind == "missing" and not (_is_bytecode(path) and _compiles_bytecode(owner)):
@@ -22,6 +23,14 @@ def missing_file(view: View) -> Iterator[Finding]:
             if each.by is not None:
                 evidence += f", and {each.by.label} was installed over it since"
             yield _broken(view, "missing-file", each, evidence, each.by)
+    told: set[str] = set()
+    for installed in view.state.installed:
+        for path in yielded_of(installed.record):
+            bereft = view.owner(installed.meta_path) if path not in told else None
+            if bereft is not None and path not in view.claims.by_path and view.observed.kind(path) is None:
+                told.add(path)
+                evidence = f"{bereft.label} left it to a package that was removed; it does not exist"
+                yield Finding.of(bereft, "missing-file", "error", path, evidence, repair=repair.restore(view, bereft))
 
 
 def modified_file(view: View) -> Iterator[Finding]:

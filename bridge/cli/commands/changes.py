@@ -11,6 +11,7 @@ from bridge import prefix
 from bridge.cli.commands.preconditions import check_changeable, check_creatable
 from bridge.cli.commands.replanning import plan_change
 from bridge.cli.commands.request import Request
+from bridge.cli.commands.returning import with_returned
 from bridge.cli.policies import ruled_plan
 from bridge.cli.session import Session
 from bridge.install import plan as plans
@@ -183,7 +184,7 @@ def _run(path: Path, planned: _Planned, session: Session, *, is_dry_run: bool) -
 
     def ruled() -> tuple[PrefixState, Plan, Sources]:
         state, plan, sources = planned()
-        return state, ruled_plan(plan, sources), sources
+        return state, with_returned(ruled_plan(plan, sources), sources, is_dry_run=is_dry_run), sources
 
     if is_dry_run:
         return AppliedPlan(plan=ruled()[1])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from bridge import fs, prefix
 from bridge.cli.commands.preconditions import check_changeable
+from bridge.cli.commands.returning import with_returned
 from bridge.cli.policies import ruled_plan
 from bridge.cli.session import Session
 from bridge.errors import UsageError, few
@@ -234,7 +235,7 @@ def checked(state: PrefixState, plan: Plan, sources: Sources, *, is_dry_run: boo
         return state, plan, sources
     from bridge.install.exact.availability import available
 
-    return state, available(plan, sources), sources
+    return state, with_returned(available(plan, sources), sources, is_dry_run=False), sources
 
 
 def sources_of(session: Session, path: Path, packages: Sequence[Resolved], state: PrefixState) -> Sources:

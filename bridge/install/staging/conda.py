@@ -23,6 +23,7 @@ from bridge.paths import EMPTY_SHA256, META, quoted
 from bridge.prefix import condameta
 from bridge.prefix.chosen import CHOICE
 from bridge.prefix.claims import incoming, leaving
+from bridge.prefix.yielded import of_yielded
 from converters.deferred import regex
 
 __all__ = ["Unpacking", "link", "packages_of", "paths_of", "record", "record_placed", "require_python"]
@@ -342,9 +343,10 @@ def _completed(
                 # Not every builder records the target's hash, which reveals a link changed later.
                 entry |= {"sha256": target.sha256, "size_in_bytes": target.size}
     paths += [{"_path": path, "path_type": "pyc_file"} for path in sorted(bytecode)]
-    return record_bytes(
+    completed = (
         conda_package(resolved.record, resolved.requested)
         | ({CHOICE: resolved.choice} if resolved.choice else {})
+        | of_yielded(yielded)
         | {
             # Files that could not be linked were copied: in the prefix the result is the same.
             "link": {"source": source, "type": HARD_LINK},
@@ -352,6 +354,7 @@ def _completed(
             "paths_data": {**document["paths_data"], "paths": paths},
         }
     )
+    return record_bytes({key: value for key, value in completed.items() if value is not None})
 
 
 def _link_target(path: str, staged: Mapping[str, Fingerprint]) -> Fingerprint | None:

@@ -135,8 +135,9 @@ def record_wheel(
     listed = [*entries, *(Entry(path=path, fingerprint=Fingerprint(kind="file")) for path in bytecode)]
     with fs.WritableTree(to.staging) as tree:
         path = f"{to.site_packages}/{manifest.dist_info}/RECORD"
+        yielded = to.yielded.get(record.identity, frozenset())
         own: list[Entry] = []
-        if path not in to.yielded.get(record.identity, frozenset()):
+        if path not in yielded:
             written = fs.write_file(tree, path, [record_file(listed, to.site_packages, path)])
             own.append(Entry(path=path, fingerprint=written))
         data = conda_meta(
@@ -146,6 +147,7 @@ def record_wheel(
             requested=resolved.requested,
             choice=resolved.choice,
             source=to.source,
+            yielded=yielded,
         )
         path = meta_path(record)
         own.append(Entry(path=path, fingerprint=fs.write_file(tree, path, [data])))
