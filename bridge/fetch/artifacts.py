@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -64,7 +65,8 @@ class ArtifactStore:
         for path in (self.path(sha256, name), self._by_url.get((sha256, name))):
             if path is not None and self._hash(path, root=self._root) == sha256:
                 return path
-        return next((path for path in self._in_folders.get(name, ()) if self._hash(path) == sha256), None)
+        there = (path for path in self._in_folders.get(name, ()) if path.is_file())
+        return next((path for path in there if self._hash(path) == sha256), None)
 
     def stored(self, sha256: str, size: int | None, name: str) -> Path | None:
         """The artifact of that hash in the cache, if its size is right (if stated); its content is not verified."""
@@ -76,13 +78,15 @@ class ArtifactStore:
 
     @cached_property
     def _in_folders(self) -> Mapping[str, Sequence[Path]]:
-        """The files of the folders by name. Raises `FaultError`."""
+        """The files of the folders by name. The unpacked packages in a package cache of conda hold no archives."""
         paths: dict[str, list[Path]] = {}
         for folder in self._folders:
-            with faults(folder):
-                for path in sorted(folder.rglob("*")):
-                    if path.is_file():
-                        paths.setdefault(path.name, []).append(path)
+            for directory, names, files in os.walk(folder):
+                if os.path.isfile(os.path.join(directory, "info", "index.json")):
+                    names.clear()
+                else:
+                    for name in files:
+                        paths.setdefault(name, []).append(Path(directory, name))
         return paths
 
     def local(self, path: Path, url: str, *, sha256: str | None, size: int | None, name: str) -> Path:

@@ -399,3 +399,20 @@ def test_a_large_local_artifact_is_hashed_once(tmp_path: Path, monkeypatch: pyte
     path.write_bytes(body[:-1] + b"y")
     with pytest.raises(IntegrityError):
         local()
+
+
+def test_a_folder_of_archives_may_be_the_package_cache_of_conda(tmp_path: Path) -> None:
+    """Its unpacked packages, of which a cache has a hundred thousand files, are not looked through."""
+    pkgs = tmp_path / "pkgs"
+    for path, data in {
+        "https/channel/noarch/a-1-0.conda": b"a",
+        "a-1-0/info/index.json": b"{}",
+        "a-1-0/share/b-1-0.conda": b"b",
+        "c-1-0.conda/directory": b"c",
+    }.items():
+        (pkgs / path).parent.mkdir(parents=True, exist_ok=True)
+        (pkgs / path).write_bytes(data)
+    os.mkfifo(pkgs / "d-1-0.conda")
+    store = ArtifactStore(tmp_path / "cache", None, folders=[pkgs, tmp_path / "absent"])
+    found = {name: store.find(sha256(name.encode()), f"{name}-1-0.conda") for name in "abcd"}
+    assert found == {"a": pkgs / "https/channel/noarch/a-1-0.conda", "b": None, "c": None, "d": None}
