@@ -205,9 +205,12 @@ def test_a_second_dist_info_is_never_put_beside_a_foreign_one(lab: Lab, tmp_path
 @pytest.mark.parametrize("command", ["install", "update"])
 def test_what_another_installer_removed_is_brought_back(lab: Lab, name: str, command: str) -> None:
     lab.remove(name)
-    lab.done("install", "tool")
+    told = lab.done("install", "tool").err
+    assert (
+        f"{name} 1.0 was replaced or removed by another installer, and stays so; to restore it: bridge install" in told
+    )
     assert name not in seen_by_python(lab.site)
-    lab.done(command, name)
+    assert "stays so" not in lab.done(command, name).err
     assert name in seen_by_python(lab.site)
     assert (lab.site / name / "__init__.py").is_file()
     assert damage(lab.site)[:1] in ([], [f"{name}-1.0.dist-info: there is no RECORD"])

@@ -14,7 +14,7 @@ from bridge.install.frozen_and_pinned import pins
 from bridge.install.sources import Sources
 from bridge.model import Installed, Plan, PrefixState, Resolution, Resolved
 from bridge.paths import quoted
-from bridge.prefix.claims import incoming, label
+from bridge.prefix.claims import incoming, label, leaving
 from bridge.requirements import algebra
 from bridge.requirements.displaced import displaced
 from bridge.requirements.foreign import Foreign, foreign
@@ -80,6 +80,13 @@ def plan_change(state: PrefixState, wanted: Request, sources: Sources, moving: C
     _tell_dropped(case)
     sources.session.warnings += resolution.warnings
     sources.session.warnings += [_warning(each) for each in case.others if each.replaces is not None]
+    untrue = case.untrue - {each.meta_path for each in leaving(plan)}
+    sources.session.warnings += [
+        f"{each.record.name} {each.record.version} was replaced or removed by another installer, and stays so; to"
+        f" restore it: bridge install -p {quoted(state.prefix)} {each.record.name}"
+        for each in case.state.installed
+        if each.meta_path in untrue
+    ]
     return replace(plan, keep=(*plan.keep, *case.replaced))
 
 
