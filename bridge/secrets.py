@@ -18,7 +18,7 @@ import re
 import threading
 from contextlib import suppress
 from dataclasses import field
-from functools import partial
+from functools import lru_cache, partial
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from converters.deferred import dataclass, regex
@@ -66,6 +66,7 @@ class Address:
     bearer: str | None = field(default=None, repr=False)
 
     @classmethod
+    @lru_cache(maxsize=1024)  # each page's is asked for several times
     def of(cls, url: str) -> Address:
         """Split a URL.
 

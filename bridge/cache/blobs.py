@@ -67,8 +67,11 @@ class BlobStore:
 
     def get(self, key: str) -> bytes | None:
         """The stored value; `None` if absent or damaged."""
+        path = self._path(key)
+        if not os.path.lexists(path):  # the usual reason; told in a tenth of the time
+            return None
         try:
-            data = fs.read_regular(self._path(key), root=self._root)
+            data = fs.read_regular(path, root=self._root)
         except OSError:
             return None
         value = data[_DIGEST + 1 :]

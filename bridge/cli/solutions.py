@@ -122,7 +122,9 @@ def explained(
             *(f"--find-links: there is no {location}" for location in run.used_index.missing),
         )
     known = KnownNames(
-        channels.names, catalog.names.providers, run.index.files if catalog.index is not None else lambda _: ()
+        conda=channels.names,
+        providers=catalog.names.providers,
+        files=run.index.files if catalog.index is not None else lambda _: (),
     )
     error = with_near_names(with_hidden_records(error, requirements, channels.hidden), requirements, known)
     if run.records is not None and run.records.versions:

@@ -26,7 +26,7 @@ from bridge.fetch.ranged import open_ranged
 from bridge.fetch.responses import SERIAL, Page, Progress, Response, RetryableError, invalid_url
 from bridge.fetch.urls import check_file_name, local_path
 from bridge.fetch.waiting import RequestLog
-from bridge.secrets import SECRETS, origin
+from bridge.secrets import SECRETS, origin, public
 
 if TYPE_CHECKING:
     from bridge.fetch.http import HttpSession
@@ -131,7 +131,7 @@ class Client(Pool):
 
     def note_cached(self, url: str) -> None:
         """Note that a page was served without being read again."""
-        self._log.cached(SECRETS.address(url).public)
+        self._log.cached(public(url))
 
     def open_remote(self, url: str, size: int | None = None) -> BinaryIO | None:
         """Open a file for random access by Range requests; `None` if the server does not serve ranges.

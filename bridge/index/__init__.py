@@ -285,16 +285,13 @@ class Index:
             return self._sources.metadata(file)
         if not file.is_wheel:
             return self._sdist_metadata(file)
-        kept = self._kept.get(file)
-        if kept is not None:
-            try:
-                metadata = parse_metadata(kept, file.filename)
-                if (metadata.name, metadata.version) != (file.project, file.version):  # else no version is parsed
-                    check_name(parse_wheel_name(file.filename), metadata, file.filename)
-            except UnsafeInputError:
-                self._kept.drop(file)
-            else:
-                return metadata
+        try:
+            if (kept := self._kept.parsed(file)) is not None:
+                if (kept.name, kept.version) != (file.project, file.version):  # else no version is parsed
+                    check_name(parse_wheel_name(file.filename), kept, file.filename)
+                return kept
+        except UnsafeInputError:
+            self._kept.drop(file)
         named = parse_wheel_name(file.filename)
         data = self._metadata_bytes(file)
         metadata = parse_metadata(data, file.filename)

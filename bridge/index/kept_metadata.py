@@ -8,24 +8,63 @@ Of a file without a hash, only METADATA whose own hash the index states is kept.
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
+from typing import Any
 
+import msgpack
+import packaging
+
+from bridge import __version__
 from bridge.cache.blobs import BlobStore
 from bridge.fetch.urls import local_path
 from bridge.model import IndexFile
-from converters.metadata import parse_metadata
+from converters.metadata import CoreMetadata, parse_metadata
 
 __all__ = ["KeptMetadata"]
 
+_FIELDS = tuple(CoreMetadata.__annotations__)
+_CONTEXT = repr((1, __version__, packaging.__version__, _FIELDS))
+_PARSED = b"\x00"  # the first byte of a value with the fields; METADATA never begins with it
+
 
 class KeptMetadata:
-    """METADATA by the sha256 of its archive; as long as it is unverified, by its index too."""
+    """METADATA by the sha256 of its archive; as long as it is unverified, by its index too. Kept with its fields."""
 
     def __init__(self, store: BlobStore) -> None:
         self._store = store
 
     def get(self, file: IndexFile) -> bytes | None:
         """Return the METADATA of the verified archive, else what the file's index states; `None` if neither is kept."""
-        return next((data for key in _keys(file) if (data := self._store.get(key)) is not None), None)
+        kept = self._value(file)
+        return None if kept is None else kept[1]
+
+    def parsed(self, file: IndexFile) -> CoreMetadata | None:
+        """Return the fields of what `get` returns. Raises as `parse_metadata`."""
+        kept = self._value(file)
+        if kept is None:
+            return None
+        key, data, context, fields = kept
+        if context == _CONTEXT:
+            return CoreMetadata(**dict(zip(_FIELDS, fields, strict=True)))
+        metadata = parse_metadata(data, file.filename)
+        self._keep(key, data, metadata)
+        return metadata
+
+    def _value(self, file: IndexFile) -> tuple[str, bytes, str, tuple[Any, ...]] | None:
+        """Return the key of METADATA, its text, and its fields with the versions of the programs that parsed it."""
+        for key in _keys(file):
+            if (value := self._store.get(key)) is not None:
+                if value[:1] != _PARSED:
+                    return key, value, "", ()
+                with suppress(ValueError, TypeError, msgpack.UnpackException):
+                    data, context, fields = msgpack.unpackb(value[1:], use_list=False)
+                    return key, data, context, fields
+        return None
+
+    def _keep(self, key: str, data: bytes, metadata: CoreMetadata) -> None:
+        with suppress(ValueError):  # a text without UTF-8
+            data = _PARSED + msgpack.packb((data, _CONTEXT, [getattr(metadata, name) for name in _FIELDS]))
+        self._store.set(key, data)
 
     def has(self, file: IndexFile) -> bool:
         """Return whether `get` has an answer, going by paths alone."""
@@ -40,8 +79,9 @@ class KeptMetadata:
         is_stated = bool(file.sha256) or hashlib.sha256(data).hexdigest() == file.metadata_sha256
         if is_stated and local_path(file.url) is None:
             head = data[: data.find(b"\n\n") + 2] if b"\n\n" in data else data
-            is_same = parse_metadata(head, file.filename) == parse_metadata(data, file.filename)
-            self._store.set(_keys(file)[0 if is_verified else -1], head if is_same else data)
+            metadata = parse_metadata(data, file.filename)
+            is_same = parse_metadata(head, file.filename) == metadata
+            self._keep(_keys(file)[0 if is_verified else -1], head if is_same else data, metadata)
 
     def drop(self, file: IndexFile) -> None:
         """Remove what is kept of a file, if possible."""

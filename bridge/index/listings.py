@@ -67,6 +67,7 @@ class Listings:
         self.skipped: dict[str, str] = {}
         self.statuses: dict[str, Status] = {}
         self.missing: list[str] = []
+        self._urls: dict[tuple[str, str], str] = {}
         self._remarks: dict[str, list[str]] = {}
         self._skipped_links: dict[str, Sequence[tuple[str, str]]] = {}  # of each find-links location
         self._projects: Memo[str, dict[str, int | None]] = Memo(partial(read_projects, client), client)
@@ -138,7 +139,7 @@ class Listings:
         path = local_path(base)
         if path is not None:
             return self._local_files(Path(path), base, project)
-        url = page_url(base, project)
+        url = self._page_url(base, project)
         source = self.source(url, base, project)
         if not self._has_serials and (listing := self._pages.fresh(url, source)) is not None:
             self._client.note_cached(url)
@@ -165,7 +166,12 @@ class Listings:
         base = self.of_projects.get(project) or next(iter(self.urls), None)
         if base is None or self._has_serials or self.strategy != "first" or self.find_links:
             return False
-        return local_path(base) is None and self._pages.is_fresh(page_url(base, project))
+        return local_path(base) is None and self._pages.is_fresh(self._page_url(base, project))
+
+    def _page_url(self, base: str, project: str) -> str:
+        if (base, project) not in self._urls:
+            self._urls[base, project] = page_url(base, project)
+        return self._urls[base, project]
 
     def _remark(self, project: str, sentence: str) -> None:
         self._remarks.setdefault(project, []).append(sentence)

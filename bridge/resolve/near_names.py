@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
 from pkgutil import get_data
 from typing import TypedDict
@@ -16,7 +15,7 @@ from packaging import specifiers
 from bridge.errors import BridgeError, NoSolutionError
 from bridge.model import IndexFile
 from bridge.requirements.algebra import Requirement, conda_requirement, split_binding
-from converters.deferred import regex
+from converters.deferred import dataclass, regex
 from converters.projects import canonicalize_name
 
 __all__ = ["KnownNames", "one_edit_apart", "seldom_meant", "with_near_names"]
@@ -28,7 +27,7 @@ _TWO_CLAUSES = regex(r"(.*[\w*])\s*([<>!~]=?[^\s,|]+)")  # whose second is read 
 _FUZZY = regex(r"=?\s*([0-9][\w.!+]*?)(?:\.?\*)?\s*(?:=.*)?")  # conda's `=1.2`, ` 1.2.*`, and a build
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KnownNames:
     """What channels and indexes know.
 

@@ -49,7 +49,9 @@ def hint_of(text: str) -> str:
 def refused(*texts: str) -> NoSolutionError | None:
     """The error of a request, as the command line explains it; `None`: it has a solution."""
     ports, catalog = WORLD.ports(), WORLD.catalog()
-    known = KnownNames(lambda: {one.name for one in WORLD.records}, catalog.names.providers, ports.files)
+    known = KnownNames(
+        conda=lambda: {one.name for one in WORLD.records}, providers=catalog.names.providers, files=ports.files
+    )
     requirements = tuple(map(parse, texts))
     try:
         resolve(SolveRequest(requirements=requirements), catalog)
@@ -151,7 +153,7 @@ def test_a_source_that_fails_does_not_hide_the_error() -> None:
         raise NetworkError("index-unreachable", "the index does not answer")
 
     error = NoSolutionError("no-solution", "m", hint="h", objects={"requests": ["pandsa"], "derivation": []})
-    known = KnownNames(lambda: frozenset(map(str, fail())), lambda _: (), fail)
+    known = KnownNames(conda=lambda: frozenset(map(str, fail())), providers=lambda _: (), files=fail)
     assert with_near_names(error, [parse("pandsa")], known) is error
 
 
