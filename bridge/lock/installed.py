@@ -60,7 +60,7 @@ def environment_of(
         packages.append(foreign)
         if not foreign.sha256 and not (isinstance(foreign, LockedSource) and foreign.kind != "archive"):
             by = distribution.installer or "another installer"
-            lacking.append(f"{name} {distribution.version} was installed by {by}, which records no file of it")
+            lacking.append(f"the file of {name} {distribution.version}, which {by} installed without a record of it")
     environment = LockedEnvironment(
         channels=tuple(channels),
         indexes=tuple(dict.fromkeys(each.index for each in packages if isinstance(each, _PYPI) and each.index)),
