@@ -113,6 +113,7 @@ def _cells(record: Record) -> tuple[str, str, str, str]:
 
 def source(record: Record) -> str:
     """Where a package comes from: `conda conda-forge`."""
-    is_built = record.ecosystem == "wheel" and not record.filename.endswith(".whl")
+    is_wheel = record.filename.endswith(".whl") or not record.url  # without a URL: what another installer put there
+    is_built = record.ecosystem == "wheel" and not is_wheel
     kind = "source, to build" if is_built else record.ecosystem
     return f"{kind} {short(record.origin)}"

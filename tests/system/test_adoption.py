@@ -180,6 +180,8 @@ def test_remove_takes_it_away_with_what_came_for_its_sake(bridge: Bridge, enviro
     done = bridge("remove", "-p", environment.root, "need")
     assert done.status == 6
     assert "demo need" in done.err
+    planned = bridge("remove", "-p", environment.root, "demo", "--dry-run")
+    assert "demo  1.0  pypi_0  wheel" in planned.err, planned.err
     done = bridge("remove", "-p", environment.root, "demo", "--json")
     assert done.status == 0, done.err
     # No command of the history added the python of this environment: it stays.
