@@ -101,9 +101,9 @@ _ARTIFACT: dict[str, Callable[[Record, str], bool]] = {
 _JUDGED = {"version", "build", "build_number", "channel", "subdir", "extras", "when", *_ARTIFACT}
 _FIELD = regex(r"""(\w+)=(?:"((?:[^"\\]|\\.)*)"|\[[^\]]*\]|[^,\]]*)[,\]]""")
 _NUMBER = regex(r"\d{19,}")  # digits that overflow rattler's 64 bits; it panics over some of them
-_NAME = regex(r"[a-z][a-z0-9_-]*")  # a MatchSpec that is a name and nothing else
+_NAME = regex(r"[a-z_][a-z0-9_-]*")  # a MatchSpec that is a name and nothing else
 _PLAIN = regex(
-    r"(?P<name>[a-z][a-z0-9_-]*)(?: +|(?=[<>=!]))"
+    r"(?P<name>[a-z_][a-z0-9_-]*)(?: +|(?=[<>=!]))"
     r"(?!\S*(?<![<>=!])=\d\S* )"  # `=1.2` means another thing before a build
     r"(?P<versions>[0-9.*,<>=!]+)(?: (?P<build>\*?[a-z0-9_]+\*?))?"
 )

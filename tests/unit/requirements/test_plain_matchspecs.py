@@ -21,7 +21,16 @@ CANDIDATES = tuple(product(("3.10", "3.11", "3.11.5", "4"), ("0_cp311", "py311h1
 @pytest.mark.parametrize("build", BUILDS)
 @pytest.mark.parametrize("versions", VERSIONS)
 def test_it_means_the_same(versions: str, build: str, separator: str) -> None:
-    text = f"tool{separator}{versions}{build}"
+    _compare(f"tool{separator}{versions}{build}")
+
+
+@pytest.mark.parametrize("name", ["__glibc", "_openmp_mutex", "__", "_", "a-b", "a_b_"])
+@pytest.mark.parametrize("rest", ["", " >=2.35", "==1 0", " 3.*"])
+def test_names_of_virtual_packages(name: str, rest: str) -> None:
+    _compare(f"{name}{rest}")
+
+
+def _compare(text: str) -> None:
     try:
         with as_value_error():
             theirs = MatchSpec(text)
@@ -30,6 +39,7 @@ def test_it_means_the_same(versions: str, build: str, separator: str) -> None:
             parse_conda(text)
         return
     ours = parse_conda(text)
+    assert ours.name == str(getattr(theirs.name, "normalized", theirs.name))
     canonical = parse_conda(theirs.to_canonical_string())  # has brackets: rattler's own reading
     for version, name in CANDIDATES:
         assert ours.accepts_version(version) == canonical.accepts_version(version)
