@@ -12,7 +12,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 from bridge import fs
 from bridge.archive.conda import CondaManifest
@@ -31,7 +31,7 @@ from bridge.install.staging.inputs import StagedPaths, StageInputs, changed, dif
 from bridge.install.staging.linking import Part, link_package, packed_entries
 from bridge.install.staging.originals import Originals
 from bridge.install.staging.placer import Placer
-from bridge.model import Entry, Resolved
+from bridge.model import Entry, Fingerprint, Resolved
 from bridge.prefix.claims import incoming
 from converters.deferred import dataclass
 
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 __all__ = ["Placing"]
 
 _LARGE = 1000  # paths of a conda package that several processes place: of a new environment, nearly all are python's
+_FINGERPRINT = tuple(Fingerprint.__annotations__)
+_Row = tuple[tuple[Any, ...], str, str | None, str | None]
+_Plain = tuple[tuple[_Row, ...], tuple[_Row, ...] | None, bool]
 _FEW = 400  # paths of all packages, which one process places before another would have started
 
 
@@ -54,6 +57,31 @@ class _Written:
     generated: tuple[Entry, ...]
     records: tuple[Entry, ...] | None
     is_copied: bool
+
+    @classmethod
+    def of(cls, plain: _Plain) -> _Written:
+        generated, records, is_copied = plain
+        return cls(
+            generated=tuple(map(_entry, generated)),
+            records=None if records is None else tuple(map(_entry, records)),
+            is_copied=is_copied,
+        )
+
+    @property
+    def plain(self) -> _Plain:
+        """The same without classes: for those, both processes would import pickle, 3 ms each."""
+        records = None if self.records is None else tuple(map(_row, self.records))
+        return tuple(map(_row, self.generated)), records, self.is_copied
+
+
+def _row(entry: Entry) -> _Row:
+    return tuple(getattr(entry.fingerprint, name) for name in _FINGERPRINT), entry.path, entry.packed, entry.placed
+
+
+def _entry(row: _Row) -> Entry:
+    values, path, packed, placed = row
+    fingerprint = Fingerprint(**dict(zip(_FINGERPRINT, values, strict=True)))
+    return Entry(path=path, fingerprint=fingerprint, packed=packed, placed=placed)
 
 
 @final
@@ -90,7 +118,7 @@ class Placing:
         self._tasks = [(each, part) for each in self._packages for part in self._parts(each)]
         self._written: Sequence[_Written] | None = None
         self._stack = ExitStack()
-        self._running: Spread[_Written] | None = None
+        self._running: Spread[_Plain] | None = None
         self._process = os.getpid()
         self._can_share = True
         paths = sum(len(inputs.predicted[each.record.identity]) for each in self._packages)
@@ -99,7 +127,9 @@ class Placing:
 
     def __enter__(self) -> Placing:
         if self.are_many and len(self._tasks) > 1:
-            self._running = self._stack.enter_context(spread(self._place, len(self._tasks), processors()))
+            self._running = self._stack.enter_context(
+                spread(lambda number: self._place(number).plain, len(self._tasks), processors())
+            )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -110,7 +140,7 @@ class Placing:
         if self._written is not None:
             return
         if self._running is not None and self._running.is_forked:
-            self._written = self._running.results()
+            self._written = [_Written.of(each) for each in self._running.results()]
         else:
             self._written = _each(self._place, range(len(self._tasks)), self._executor)
         generated = self.generated()
