@@ -8,13 +8,13 @@ input gives equal bytes with the same release of zstd. Contents are streamed.
 from __future__ import annotations
 
 import bz2
-import io
 import json
 import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import IO, BinaryIO, Literal
 
 import zstandard
@@ -38,15 +38,17 @@ _LARGEST_OCTAL = 1 << 33  # bytes; tar headers encode larger sizes differently
 _SMALL_ZIP = (1 << 31) - (1 << 24)  # bytes; the zip entry of a smaller tar surely needs no zip64
 _FRAME = b"\x28\xb5\x2f\xfd\xc0\x38"  # a frame of zstd with its size in 8 bytes, no checksum, a window of 128 KiB
 _RAW = 1 << 17  # bytes of a block, at most
-_LAST = b"\x01\0\0"  # an empty last block
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """A path of a package. `open` returns a new stream of exactly `size` bytes; a symlink has `link` instead."""
+    """A path of a package: its content is `data`, or `open` returns a new stream of exactly `size` bytes; a symlink has
+    `link` instead.
+    """
 
     path: str
     size: int = 0
+    data: bytes | memoryview | None = None
     open: Callable[[], BinaryIO] | None = None
     is_executable: bool = False
     link: str | None = None
@@ -54,7 +56,7 @@ class Member:
     @classmethod
     def of_bytes(cls, path: str, data: bytes, *, is_executable: bool = False) -> Member:
         """Return a member with the content `data`."""
-        return cls(path=path, size=len(data), open=lambda: io.BytesIO(data), is_executable=is_executable)
+        return cls(path=path, size=len(data), data=data, is_executable=is_executable)
 
 
 def write_conda(
@@ -126,7 +128,7 @@ def _write_part(archive: zipfile.ZipFile, name: str, members: Sequence[Member], 
 
 def _compress(members: Sequence[Member], out: IO[bytes], level: int, threads: int, size: int) -> None:
     if level == 0:
-        _wrap(_tar(members), out, size)
+        _wrap(_pieces(members), out, size)
         return
     packer = zstandard.ZstdCompressor(compression_params=_parameters(level, threads, size))
     packed = packer.stream_writer(out, size=size, closefd=False)
@@ -135,16 +137,21 @@ def _compress(members: Sequence[Member], out: IO[bytes], level: int, threads: in
     packed.flush(zstandard.FLUSH_FRAME)  # not by `with`, which after an error raises another, of missing bytes
 
 
-def _wrap(blocks: Iterable[bytes], out: IO[bytes], size: int) -> None:
-    """Write a zstd frame of raw blocks (RFC 8878, 3.1.1)."""
+def _wrap(pieces: Iterable[bytes | memoryview], out: IO[bytes], size: int) -> None:
+    """Write a tar of `size` bytes as a zstd frame of raw blocks (RFC 8878, 3.1.1), without a copy of large pieces."""
     out.write(_FRAME + size.to_bytes(8, "little"))
-    for block in blocks:
-        view = memoryview(block)
-        for start in range(0, len(block), _RAW):
-            part = view[start : start + _RAW]
-            out.write((len(part) << 3).to_bytes(3, "little"))
-            out.write(part)
-    out.write(_LAST)
+    later, room = size, 0
+    for piece in chain(pieces, repeat(bytes(tarfile.RECORDSIZE))):  # a tar ends with zeros
+        rest = memoryview(piece)
+        while rest:
+            if not room:
+                if not later:
+                    return
+                room = min(_RAW, later)
+                later -= room
+                out.write((room << 3 | (not later)).to_bytes(3, "little"))
+            out.write(rest[:room])
+            rest, room = rest[room:], max(room - len(rest), 0)
 
 
 def _copy_part(archive: zipfile.ZipFile, name: str, packed: BinaryIO) -> None:
@@ -185,7 +192,8 @@ def _parameters(level: int, threads: int, size: int) -> zstandard.ZstdCompressio
 
 def _tar(members: Sequence[Member]) -> Iterator[bytes]:
     """Yield a tar in large blocks, which is faster for many small files."""
-    waiting, length, total = [], 0, 0
+    waiting: list[bytes | memoryview] = []
+    length, total = 0, 0
     for piece in _pieces(members):
         waiting.append(piece)
         length += len(piece)
@@ -197,19 +205,23 @@ def _tar(members: Sequence[Member]) -> Iterator[bytes]:
     yield b"".join((*waiting, bytes(end)))
 
 
-def _pieces(members: Sequence[Member]) -> Iterator[bytes]:
+def _pieces(members: Sequence[Member]) -> Iterator[bytes | memoryview]:
     """Yield headers and contents. Raises `ValueError` if a content does not have the stated size."""
     for member in members:
         yield _header(member)
         if member.link is not None:
             continue
-        if member.open is None:
-            raise ValueError(f"{member.path} has neither a content nor a link")
         size = 0
-        with member.open() as content:
-            while block := content.read(_BLOCK):
-                size += len(block)
-                yield block
+        if member.data is not None:
+            size = len(member.data)
+            yield member.data
+        elif member.open is None:
+            raise ValueError(f"{member.path} has neither a content nor a link")
+        else:
+            with member.open() as content:
+                while block := content.read(_BLOCK):
+                    size += len(block)
+                    yield block
         if size != member.size:
             raise ValueError(f"{member.path} has {size} bytes, not {member.size}")
         yield bytes(-size % tarfile.BLOCKSIZE)

@@ -16,12 +16,12 @@ from bridge.archive.limits import DEFAULT_LIMITS, Limits
 from bridge.archive.links import check_links
 from bridge.archive.paths import Caution, cautions
 from bridge.archive.refusal import damaged, refused, shown
-from bridge.archive.tars import Keep, TarContents, TarMember, is_info, scan_tar
+from bridge.archive.tars import Keep, TarMember, is_info, scan_tar
 from bridge.model import PathKind
 from bridge.paths import SITE_PACKAGES, path_below
 from converters.deferred import dataclass, regex
 
-__all__ = ["CondaManifest", "CondaPath", "check_conda", "manifest_of"]
+__all__ = ["CondaManifest", "CondaPath", "check_conda"]
 
 _BUFFER = 1 << 16
 _INDEX, _ABOUT, _LINK = "info/index.json", "info/about.json", "info/link.json"
@@ -99,14 +99,6 @@ def check_conda(
         else:
             size = stream.seek(0, 2)
             contents = scan_tar(bzip2_content(stream, name), size, name, limits, _wanted(limits), keep)
-    return manifest_of(contents, name, limits=limits, allow_external_symlinks=allow_external_symlinks)
-
-
-def manifest_of(
-    contents: TarContents, name: str, *, limits: Limits = DEFAULT_LIMITS, allow_external_symlinks: bool = False
-) -> CondaManifest:
-    """Validate what a package of that file name contains, as `check_conda`."""
-    stem = _stem(name)
     _check_places(contents.members, name)
     if not allow_external_symlinks:
         links = {path: each.link or "" for path, each in contents.members.items() if each.kind == "symlink"}

@@ -7,8 +7,9 @@ ignored. A cache that cannot be written costs only time.
 from __future__ import annotations
 
 import json
+import mmap
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from operator import attrgetter
 from pathlib import Path
@@ -79,24 +80,29 @@ class PackageStore:
         self._remember(manifest, sha256, allow_external_symlinks)
         return manifest, path
 
-    def keep(self, write: Callable[[Keep], tuple[CondaManifest, str]]) -> str:
-        """Keep a package while it is packed; return the sha256 of its archive.
+    def keep(
+        self, fill: Callable[[Keep], CondaManifest], hashed: Callable[[Mapping[str, memoryview]], str]
+    ) -> tuple[CondaManifest, str]:
+        """Keep a package that has no archive; return its manifest and the sha256 that the archive would have.
 
-        :param write: passes on its files in order, and returns its manifest and that sha256.
+        :param fill: passes on the files, in order, and returns the manifest.
+        :param hashed: returns that sha256, of the contents by name.
         """
         name = f".{os.urandom(8).hex()}.bridge-tmp"
         aside = self._cache / "unpacked" / name
         with fs.publish_stream(aside, root=self._cache) as stream:
             unpacking = _Unpacking(stream, self._check)
-            manifest, sha256 = write(unpacking.keep)
+            manifest = fill(unpacking.keep)
             unpacking.finish(manifest)
+            stream.flush()
+            sha256 = hashed(unpacking.contents())
         path = self.path(sha256).relative_to(self._cache)
         with fs.WritableTree(self._cache) as tree:
             tree.set_time(f"unpacked/{name}", stamp_of(sha256))
             tree.make_directory(path.parent.as_posix())
             tree.rename(f"unpacked/{name}", tree, path.as_posix())
         self._remember(manifest, sha256, allows_external_symlinks=False)
-        return sha256
+        return manifest, sha256
 
     def _remember(self, manifest: CondaManifest, sha256: str, allows_external_symlinks: bool) -> None:
         key = _key(sha256, manifest.filename, allows_external_symlinks)
@@ -123,6 +129,12 @@ class _Unpacking:
         """Write the index. Raises `_ScatteredError`."""
         self._contents.fill()
         write_index(self._stream, {"format": _FORMAT, "files": _index(self._files, manifest)})
+
+    def contents(self) -> dict[str, memoryview]:
+        """The content of each file that was written, mapped: reading them again would take as long as hashing them."""
+        mapped = memoryview(mmap.mmap(self._stream.fileno(), 0, access=mmap.ACCESS_READ))
+        offsets = places(size for _, size in self._files)
+        return {name: mapped[start : start + size] for (name, size), start in zip(self._files, offsets, strict=True)}
 
 
 def _key(sha256: str, filename: str, allows_external_symlinks: bool) -> str:

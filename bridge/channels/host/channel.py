@@ -140,7 +140,7 @@ class HostChannel:
                 cache_faults(),
                 fs.publish_stream(path, root=self._root) as stream,
             ):
-                pack.write_again(stream, manifest, contents)
+                pack.write_archive(stream, manifest, contents)
         except (IntegrityError, LookupError, ValueError):
             return False
         return self._hash(path) == sha256

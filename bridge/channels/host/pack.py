@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from bridge.archive.conda import CondaManifest, manifest_of
-from bridge.archive.tars import Keep, TarContents, TarMember
+from bridge.archive.conda import CondaManifest, CondaPath
+from bridge.archive.paths import cautions
+from bridge.archive.tars import Keep
 from bridge.cache.contents import Contents
 from bridge.cache.packages import PackageStore
 from bridge.channels.host.contents import PackagePath, collect
 from bridge.channels.host.layout import Interpreter
 from bridge.channels.host.relocate import Relocation
 from bridge.errors import FaultError
+from bridge.paths import EMPTY_SHA256
 from converters.package import Member, write_conda
 
-__all__ = ["Index", "Prepared", "changed", "prepare", "write_again"]
+__all__ = ["Index", "Prepared", "changed", "prepare", "write_archive"]
 
 UNCOMPRESSED = 0  # compressing took more time than all else, and an archive is seldom asked for
 _LICENSE = "PSF-2.0"
 
 Index = Mapping[str, object]
 """An index.json (CEP 34)."""
+Buffer = bytes | memoryview
 
 
 def _abi_index(layout: Interpreter) -> Index:
@@ -71,57 +74,78 @@ def _python_index(layout: Interpreter, glibc: tuple[int, int]) -> Index:
 class Prepared:
     """A package of the channel before it is packed, with its `index`.
 
-    :param parts: called for its paths when it is packed.
+    :param parts: called when it is packed; returns its paths, sorted.
     """
 
     def __init__(self, index: Index, summary: str, parts: Callable[[], Iterable[PackagePath]]) -> None:
         self.index = index
-        self._summary = summary
+        self._about = {"summary": summary, "license": _LICENSE}
         self._parts = parts
-        self._payload: list[_PackedPath] = []
-        self._documents: dict[str, bytes] = {}
-
-    def write(self, stream: BinaryIO, keep: Keep | None = None) -> None:
-        """Write its archive. Raises `UsageError` (`host-layout`), `FaultError` (`host-changed`), `OSError`.
-
-        :param keep: receives the content of its files, as in `bridge.archive.tars.scan_tar`.
-        """
-        payload = self._payload = [_PackedPath(part) for part in self._parts()]
-
-        def info() -> dict[str, bytes]:
-            self._documents = _info(self.index, self._summary, [item.entry() for item in payload])
-            return self._documents
-
-        write_conda(stream, _stem(self.index), info, [item.member(keep) for item in payload], level=UNCOMPRESSED)
 
     def keep(self, store: PackageStore, filename: str) -> Index:
         """Put it into the cache, unpacked; return its index.json with `sha256` and `size` of its archive.
 
-        The archive itself is not kept: `write_again` writes the same bytes. Raises as `write`.
+        The archive itself is not kept: `write_archive` writes it when it is needed. Raises `UsageError`
+        (`host-layout`), `OSError`.
         """
         archive = _Pieces()
+        paths: list[CondaPath] = []
 
-        def packed(keep: Keep) -> tuple[CondaManifest, str]:
-            self.write(cast("BinaryIO", archive), keep)
-            return self._manifest(filename), archive.sha256()
+        def fill(keep: Keep) -> CondaManifest:
+            buffer = bytearray()
+            paths.extend(_packed(part, keep, buffer) for part in self._parts())
+            return CondaManifest(
+                filename=filename,
+                index=self.index,
+                paths=tuple(paths),
+                noarch="generic" if "noarch" in self.index else None,
+                entry_points=(),
+                link_scripts=(),
+                about=self._about,
+                cautions=cautions(path.path for path in paths),
+            )
 
-        sha256 = store.keep(packed)
+        def hashed(contents: Mapping[str, memoryview]) -> str:
+            _write(cast("BinaryIO", archive), self.index, self._about, paths, contents.get)
+            return archive.sha256()
+
+        _, sha256 = store.keep(fill, hashed)
         return dict(self.index) | {"sha256": sha256, "size": archive.tell()}
 
-    def _manifest(self, filename: str) -> CondaManifest:
-        """What an archive of that file name contains, which was written."""
-        contents = TarContents(
-            members={item.path: item.tar_member() for item in sorted(self._payload, key=lambda item: item.path)},
-            documents={f"info/{name}": data for name, data in self._documents.items() if name != "files"},
+
+def write_archive(stream: BinaryIO, manifest: CondaManifest, contents: Contents) -> None:
+    """Write the archive of a package that the cache has unpacked.
+
+    Its bytes depend on nothing but its content, so they have the sha256 that `Prepared.keep` returned.
+    """
+
+    def content(path: str) -> bytes:
+        return b"".join(contents.blocks(path))
+
+    _write(stream, manifest.index, manifest.about, manifest.paths, content)
+
+
+def _write(
+    stream: BinaryIO, index: Index, about: Index, paths: Sequence[CondaPath], content: Callable[[str], Buffer | None]
+) -> None:
+    members = [
+        Member(
+            path=path.path,
+            size=path.size or 0,
+            data=content(path.path) if path.link is None else None,
+            is_executable=path.is_executable,
+            link=path.link,
         )
-        return manifest_of(contents, filename)
+        for path in paths
+    ]
+    write_conda(stream, _stem(index), _info(index, about, paths), members, level=UNCOMPRESSED)
 
 
 class _Pieces:
     """Keeps what is written to it in pieces, to hash it: a copy of all takes as long as that."""
 
     def __init__(self) -> None:
-        self._written: dict[int, bytes] = {}  # by offset; headers of the zip are written again, with checksums
+        self._written: dict[int, Buffer] = {}  # by offset; headers of the zip are written again, with checksums
         self._place = 0
 
     def tell(self) -> int:
@@ -130,7 +154,7 @@ class _Pieces:
     def seek(self, place: int) -> None:
         self._place = place
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Buffer) -> None:
         self._written[self._place] = data
         self._place += len(data)
 
@@ -138,9 +162,11 @@ class _Pieces:
         """Do nothing: there is no buffer."""
 
     def sha256(self) -> str:
+        """Return the hash, and forget the content."""
         digest = hashlib.sha256()
         for data in self._written.values():
             digest.update(data)
+        self._written.clear()
         return digest.hexdigest()
 
 
@@ -153,98 +179,55 @@ def prepare(layout: Interpreter, name: str) -> Prepared:
     return Prepared(_python_index(layout, relocation.glibc), about, relocation.parts)
 
 
-def write_again(stream: BinaryIO, manifest: CondaManifest, contents: Contents) -> None:
-    """Write the archive of a package that the cache has unpacked.
-
-    Its bytes depend on nothing but its content, so they have the sha256 that `Prepared.keep` returned.
-    """
-
-    def parts() -> Iterator[PackagePath]:
-        for path in manifest.paths:
-            yield PackagePath(
-                path=path.path,
-                link=path.link,
-                data=b"".join(contents.blocks(path.path)) if path.link is None else None,
-                placeholder=path.prefix_placeholder,
-                is_executable=path.is_executable,
-            )
-
-    Prepared(manifest.index, str(manifest.about["summary"]), parts).write(stream)
-
-
 def _stem(index: Index) -> str:
     return f"{index['name']}-{index['version']}-{index['build']}"
 
 
-def _info(index: Index, summary: str, entries: Iterable[Index]) -> dict[str, bytes]:
-    paths = list(entries)
-    about = {"summary": summary, "license": _LICENSE}
+def _info(index: Index, about: Index, paths: Sequence[CondaPath]) -> dict[str, bytes]:
     return {
         "index.json": _json(index),
-        "paths.json": _json({"paths": paths, "paths_version": 1}),
+        "paths.json": _json({"paths": [_entry(path) for path in paths], "paths_version": 1}),
         "about.json": _json(about),
-        "files": "".join(f"{entry['_path']}\n" for entry in paths).encode(),
+        "files": "".join(f"{path.path}\n" for path in paths).encode(),
     }
+
+
+def _entry(path: CondaPath) -> Index:
+    """The entry of paths.json (CEP 34)."""
+    entry: dict[str, object] = {
+        "_path": path.path,
+        "path_type": "hardlink" if path.link is None else "softlink",
+        "sha256": path.sha256,
+        "size_in_bytes": path.size,
+    }
+    if path.prefix_placeholder is not None:
+        entry |= {"prefix_placeholder": path.prefix_placeholder, "file_mode": path.file_mode}
+    return entry
 
 
 def _json(document: object) -> bytes:
     return json.dumps(document, sort_keys=True).encode()
 
 
-class _PackedPath:
-    """One path on its way into the archive; its entry of paths.json is known afterwards."""
+def _packed(part: PackagePath, keep: Keep, buffer: bytearray) -> CondaPath:
+    """Read a path, pass on the content of a file, and return what the manifest says of it.
 
-    def __init__(self, part: PackagePath) -> None:
-        self._part = part
-        self._sha256 = hashlib.sha256(b"").hexdigest()
-        self._size = 0
-        if part.data is not None:
-            self._size = len(part.data)
-        elif part.source is not None:
-            self._size = part.source.stat().st_size
-
-    @property
-    def path(self) -> str:
-        return self._part.path
-
-    def member(self, keep: Keep | None) -> Member:
-        if self._part.link is not None:
-            return Member(path=self.path, link=self._part.link)
-        return Member(
-            path=self.path,
-            size=self._size,
-            open=lambda: self._open(keep),
-            is_executable=self._part.is_executable,
-        )
-
-    def tar_member(self) -> TarMember:
-        if self._part.link is not None:
-            return TarMember(path=self.path, kind="symlink", offset=0, mode=0o777, link=self._part.link)
-        mode = 0o755 if self._part.is_executable else 0o644
-        return TarMember(path=self.path, kind="file", offset=0, mode=mode, size=self._size, sha256=self._sha256)
-
-    def _open(self, keep: Keep | None) -> BinaryIO:
-        data = self._part.data
-        if data is None and self._part.source is not None:
-            data = _patched(self._part.source.read_bytes(), self._part.patches)
-        if data is None or len(data) != self._size:
-            raise changed(self._part.source)
-        self._sha256 = hashlib.sha256(data).hexdigest()
-        if keep is not None:
-            keep(self.path, self._size)(memoryview(data))
-        return io.BytesIO(data)
-
-    def entry(self) -> Index:
-        """The entry of paths.json (CEP 34)."""
-        entry: dict[str, object] = {
-            "_path": self._part.path,
-            "path_type": "hardlink" if self._part.link is None else "softlink",
-            "sha256": self._sha256,
-            "size_in_bytes": self._size,
-        }
-        if self._part.placeholder is not None:
-            entry |= {"prefix_placeholder": self._part.placeholder, "file_mode": "text"}
-        return entry
+    :param buffer: memory for one file after another: new memory takes longer than reading into it.
+    """
+    if part.link is not None:
+        return CondaPath(path=part.path, kind="symlink", link=part.link, sha256=EMPTY_SHA256, size=0)
+    data = memoryview(part.data if part.data is not None else _read(part, buffer))
+    keep(part.path, len(data))(data)
+    return CondaPath(
+        path=part.path,
+        kind="file",
+        sha256=hashlib.sha256(data).hexdigest(),
+        size=len(data),
+        is_executable=part.is_executable,
+        mode=0o755 if part.is_executable else 0o644,
+        prefix_placeholder=part.placeholder,
+        file_mode=None if part.placeholder is None else "text",
+    )
 
 
 def changed(path: Path | None) -> FaultError:
@@ -256,12 +239,18 @@ def changed(path: Path | None) -> FaultError:
     )
 
 
-def _patched(data: bytes, patches: Sequence[tuple[int, bytes]]) -> bytes:
-    if not patches:
-        return data
-    pieces: list[bytes | memoryview] = []
-    view, position = memoryview(data), 0
-    for offset, written in sorted(patches):
-        pieces += [view[position:offset], written]
-        position = offset + len(written)
-    return b"".join((*pieces, view[position:]))
+def _read(part: PackagePath, buffer: bytearray) -> memoryview:
+    """The content of a file with its patches."""
+    if part.source is None:
+        raise ValueError(f"{part.path} has no content")
+    with part.source.open("rb", buffering=0) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        buffer.extend(bytes(max(size - len(buffer), 0)))
+        data, read = memoryview(buffer)[:size], 0
+        while read < size and (count := stream.readinto(data[read:])):
+            read += count
+    if read != size:
+        raise changed(part.source)
+    for offset, written in part.patches:
+        data[offset : offset + len(written)] = written
+    return data

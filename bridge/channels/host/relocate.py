@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from bridge.channels.host import debian, macho
@@ -45,17 +45,12 @@ class Relocation:
         self._binaries = _frozen(layout, natives.relocated())
         self.glibc = natives.glibc
 
-    def parts(self) -> list[PackagePath]:
-        """The relocated parts, sorted by path.
-
-        Files other than binaries are then held in memory (about 25 MB). Raises as the class.
-        """
-        layout, rest = self._layout, self._rest
-        known = {part.path for part in (*self._binaries, *rest)}
-        read = [part if part.source is None else replace(part, data=part.source.read_bytes()) for part in rest]
-        spelling = PrefixRewriter(layout, known, _configured(read))
-        texts = [_text(layout, spelling, part) for part in read]
-        return sorted((*self._binaries, *texts), key=lambda part: part.path)
+    def parts(self) -> Iterator[PackagePath]:
+        """The relocated parts, sorted by path; texts have their content. Raises as the class."""
+        binaries, rest = {part.path: part for part in self._binaries}, {part.path: part for part in self._rest}
+        spelling = PrefixRewriter(self._layout, binaries.keys() | rest.keys(), _configured(self._rest))
+        for path in sorted(binaries.keys() | rest.keys()):
+            yield binaries[path] if path in binaries else _text(self._layout, spelling, rest[path])
 
 
 def is_generated(path: str) -> bool:
@@ -89,27 +84,27 @@ def _frozen(layout: Interpreter, parts: list[PackagePath]) -> list[PackagePath]:
     return [replace(part, patches=(*part.patches, *patches.get(part.path, ()))) for part in parts]
 
 
-def _configured(parts: Sequence[PackagePath]) -> str | None:
+def _configured(parts: Iterable[PackagePath]) -> str | None:
     """The prefix given to `configure`, which texts may still name (`/install`)."""
     for part in parts:
-        is_configuration = posixpath.basename(part.path).startswith("_sysconfigdata_")
-        if is_configuration and (match := _CONFIGURED_PREFIX.search(part.data or b"")):
-            return match[1].decode("utf-8", "surrogateescape")
+        if posixpath.basename(part.path).startswith("_sysconfigdata_") and part.source is not None:
+            match = _CONFIGURED_PREFIX.search(part.source.read_bytes())
+            if match:
+                return match[1].decode("utf-8", "surrogateescape")
     return None
 
 
 def _text(layout: Interpreter, spelling: PrefixRewriter, part: PackagePath) -> PackagePath:
-    data = part.data
-    if data is None:
+    if part.source is None:
         return part
+    data = part.source.read_bytes()
     module = part.path.removeprefix(f"lib/{layout.name}/")
     if module in debian.CHANGED:
         data = debian.undo(module, data)
+    written = data
     if is_generated(part.path) or (not spelling.is_shared and b"\0" not in data):
         written = spelling.rewrite(data)
-        if written != data:
-            return replace(part, data=written, placeholder=PLACEHOLDER)
-    return part if data is part.data else replace(part, data=data)
+    return replace(part, data=written, placeholder=PLACEHOLDER if written != data else None)
 
 
 class PrefixRewriter:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import sysconfig
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -181,7 +181,7 @@ def compiled(small: Interpreter) -> Callable[..., Interpreter]:
     return build
 
 
-def write_parts(parts: Sequence[PackagePath], target: Path) -> None:
+def write_parts(parts: Iterable[PackagePath], target: Path) -> None:
     """Write files and links as they would be linked from the package."""
     for part in parts:
         path = target / part.path
