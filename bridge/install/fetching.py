@@ -21,6 +21,7 @@ from bridge.archive.refusal import shown
 from bridge.channels.machine import current_subdir
 from bridge.errors import BridgeError, InterruptedPrefixError, NetworkError
 from bridge.fetch.urls import file_name
+from bridge.fetch.waiting import shown as shown_step
 from bridge.install.checking import Checked, Checker, file_of
 from bridge.install.link_scripts import Traces, run_scripts, scripts_of
 from bridge.install.manifest import Manifest, predict, site_packages_after
@@ -105,7 +106,8 @@ def _brought(packages: Sequence[Resolved], sources: Sources, checker: Checker) -
             path = fetch_archive(planned.record, sources)
             pending[identity] = threads.submit(checker.check, planned, path)
 
-    with ThreadPoolExecutor() as threads:
+    step = f"unpacking {len(packages)} package{'s' * (len(packages) != 1)}"
+    with shown_step(sources.session.progress, step), ThreadPoolExecutor() as threads:
         try:
             if any(each.record.ecosystem == "wheel" for each in packages):
                 threads.submit(import_module, "bridge.install.staging.wheels")  # 14 ms, while others are waited for

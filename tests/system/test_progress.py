@@ -64,14 +64,18 @@ def test_each_phase_has_one_line(tmp_path: Path, environ: Mapping[str, str], ser
     assert seen.status == 0, seen.plain
     frames = re.split(r"\x1b\[2K|[\r\n]+", seen.raw)
     lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line) for line in frames]
-    phases = [line for line in lines if re.match(r"(solving|fetching|staging|committing)  ", line)]
+    phases = [
+        line for line in lines if re.match(r"(solving|fetching|unpacking \d+ packages|staging|committing)  ", line)
+    ]
     assert {line.split()[0] for line in phases} >= {"solving", "fetching"}, seen.plain
     assert max(map(len, phases)) < width
     assert any("waiting for http://127.0.0.1" in line for line in phases), phases
     assert any(re.search(r"[0-9.]+ (B|kB) of [0-9.]+ kB  ", line) for line in phases), phases
     assert any("━" in line for line in phases) == (width > 60)
     assert re.search(rf"GET {re.escape(server.url)}/noarch/repodata\.json: 200 after [0-9.]+ s", seen.plain)
-    assert re.search(r"solving [0-9.]+ s, fetching [0-9.]+ s \([0-9.]+ kB\), staging 2 packages", seen.plain)
+    assert re.search(
+        r"solving [0-9.]+ s, fetching [0-9.]+ s \([0-9.]+ kB\), unpacking 2 packages [0-9.]+ s, staging 2", seen.plain
+    )
     assert re.search(r"\d+ requests: \d+ to 127\.0\.0\.1:\d+", seen.plain)
     assert SECRET not in seen.raw
 
