@@ -31,7 +31,7 @@ def open_session(
         return Session(settings, progress, tell=tell, check=check)
     session = Session(request.applied(settings), progress, request.locked, tell, check=check)
     try:
-        session.records = request.locked_records(session.settings, lambda: session.client)
+        session.records = request.locked_records(session)
     except BaseException:
         session.close()
         raise

@@ -159,6 +159,21 @@ def test_hashes_of_what_a_url_names(world: World) -> None:
     world.done("create", "-p", "env", "python", f"gadget @ {wheel.as_uri()}#sha256={digest}")
 
 
+def test_a_conda_package_outside_channels(world: World) -> None:
+    package = make_conda(world.folder / "made", "loose", "1.0")
+    moved = world.folder / "loose-1.0-0.conda"
+    package.rename(moved)
+    world.rule('hashes = "require"\n')
+    assert "has no hash" in world.refused("create", "-p", "env", "python", moved)
+    digest = hashlib.sha256(moved.read_bytes()).hexdigest()
+    (world.folder / "list.txt").write_text(f"@EXPLICIT\n{moved.as_uri()}#sha256:{digest}\n")
+    world.done("create", "-p", "env", "python", "-r", "list.txt")
+    for rule in ("[origins]\nloose = []\n", f'[sources]\n"{world.folder.as_uri()}" = ["other"]\n'):
+        world.rule(rule)
+        world.refused("create", "-p", "none", "python", moved)
+        world.refused("sync", "-p", "none", "list.txt")
+
+
 def test_a_conversion_keeps_to_the_policy(world: World) -> None:
     world.rule('[origins]\ngadget = "https://packages.example/simple"\n')
     wheel = world.folder / "wheels" / "gadget-1.0-py3-none-any.whl"

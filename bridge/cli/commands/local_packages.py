@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from bridge.channels.machine import current_subdir
 from bridge.channels.repodata import Repodata
-from bridge.config import Settings
 from bridge.convert.indexed import read_package
 from bridge.errors import BridgeError, IntegrityError, NetworkError, UsageError
 from bridge.fetch.urls import file_name
@@ -15,30 +15,33 @@ from bridge.prefix.origin import NO_CHANNEL, place_of
 from bridge.requirements.algebra import Requirement
 from bridge.requirements.files.local import package_url
 from bridge.requirements.locked import LockedConda
+from bridge.resolve.ruling import refuse_url
 from bridge.secrets import masked
 from converters.record import conda_record
 
 if TYPE_CHECKING:
-    from bridge.fetch.client import Client
+    from bridge.cli.session import Session
 
 __all__ = ["local_packages"]
 
 
-def local_packages(
-    requirements: Iterable[Requirement], settings: Settings, platform: str, client: Callable[[], Client]
-) -> dict[str, tuple[LockedConda, ...]]:
+def local_packages(requirements: Iterable[Requirement], session: Session) -> dict[str, tuple[LockedConda, ...]]:
     """Return the packages at paths and URLs that no channel lists, each as the only candidate of its name.
 
-    Raises what reading or downloading a package raises, `IntegrityError` (`hash-mismatch`), and `UsageError`
-    (`local-file`): it is for another platform.
+    Raises what reading or downloading a package raises, `UnsafeInputError` (`policy`), `IntegrityError`
+    (`hash-mismatch`), and `UsageError` (`local-file`): it is for another platform.
     """
+    platform = session.settings.platform or current_subdir()
     packages: dict[str, tuple[LockedConda, ...]] = {}
     for requirement in requirements:
         url = package_url(requirement)
-        if url is None or requirement.conda is None or _is_listed(url, settings, platform, client):
+        if url is None or requirement.conda is None or _is_listed(url, session, platform):
             continue
         promised = dict(requirement.conda.artifact)
-        path = client().download(url, sha256=promised.get("sha256"), size=None, name=file_name(url))
+        if session.policy is not None:
+            fragment = f"#sha256={promised['sha256']}" if "sha256" in promised else ""
+            refuse_url(requirement.conda.name, f"{url}{fragment}", session.policy)
+        path = session.client.download(url, sha256=promised.get("sha256"), size=None, name=file_name(url))
         read = read_package(path)
         if isinstance(read, BridgeError):
             raise read
@@ -56,14 +59,17 @@ def local_packages(
     return packages
 
 
-def _is_listed(url: str, settings: Settings, platform: str, client: Callable[[], Client]) -> bool:
+def _is_listed(url: str, session: Session, platform: str) -> bool:
     """Return whether a channel with records is where the package is: these may correct the package's own."""
     channel = place_of(url, "")[0]
+    settings = session.settings
     if channel in settings.channels:
         return True
     if url.startswith("file:") or channel == NO_CHANNEL:
         return False
-    repodata = Repodata(client, [channel], platform, settings.cache_dir / "repodata", offline=settings.offline)
+    repodata = Repodata(
+        lambda: session.client, [channel], platform, settings.cache_dir / "repodata", offline=settings.offline
+    )
     try:
         repodata.open()
     except NetworkError as error:

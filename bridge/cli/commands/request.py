@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridge.cache.results import Results
-from bridge.channels.machine import current_subdir
 from bridge.cli.habits.requirements import check_requirement
 from bridge.cli.options import Words
 from bridge.config import Settings
@@ -25,7 +24,6 @@ from converters.deferred import dataclass, replace
 
 if TYPE_CHECKING:
     from bridge.cli.session import Session
-    from bridge.fetch.client import Client
     from bridge.resolve.locked_records import LockedRecords
 
 __all__ = ["Request", "hint_of_files", "read_request"]
@@ -95,7 +93,7 @@ class Request:
         places = [(each, package_url(each)) for each in self.requirements]
         return [each for each, url in places if url is not None and url.rsplit("/", 2)[0] not in channels]
 
-    def locked_records(self, settings: Settings, client: Callable[[], Client]) -> LockedRecords | None:
+    def locked_records(self, session: Session) -> LockedRecords | None:
         """The conda packages of paths, URLs and locks; those of nothing but locks with a python are all that may be
         chosen.
 
@@ -110,9 +108,8 @@ class Request:
         if packages:
             from bridge.cli.commands.local_packages import local_packages
 
-            platform = settings.platform or current_subdir()
-            records = local_packages(packages, settings, platform, client)
-        host = settings.conda.names.host  # the built-in channel packs its packages itself
+            records = local_packages(packages, session)
+        host = session.settings.conda.names.host  # the built-in channel packs its packages itself
         for each in (each for file in self.files for each in file.records if each.record.origin != host):
             records[each.name] = (*records.get(each.name, ()), each)
         versions = {
