@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 
 from bridge.errors import UsageError
+from converters.deferred import regex
 
 __all__ = ["check_requirement"]
 
@@ -14,7 +14,7 @@ _USUAL = frozenset(
     {"conda-lock.yml", "environment.yaml", "environment.yml", "pixi.lock", "pixi.toml", "pylock.toml", "pyproject.toml",
      "requirements.in", "requirements.txt", "uv.lock"}
 )  # fmt: skip
-_VERSIONED = re.compile(
+_VERSIONED = regex(
     r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*(?:\[[^\[\]]*\])?)\s*@?\s*(?P<constraint>(?<=@)latest|(?<=@)[\d*^~=<>!][^/:@]*|[\^~]\d[^/:@]*)\Z"
 )
 

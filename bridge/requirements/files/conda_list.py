@@ -11,14 +11,15 @@ from bridge.errors import UsageError
 from bridge.requirements.algebra import Requirement, conda_requirement, parse, parse_pypi
 from bridge.requirements.files.platforms import check_platform
 from bridge.requirements.files.values import FileRequirements, unique, wrong
+from converters.deferred import regex
 
 __all__ = ["is_conda_list", "read_conda_list"]
 
 # NAME=VERSION=BUILD, a channel before it where `show_channel_urls` is set.
-_EXPORTED = re.compile(r"(?:\S+::)?(?P<name>[A-Za-z0-9_][A-Za-z0-9_.-]*)=(?P<version>[^=\s]+)=(?P<build>[^=\s]+)\Z")
-_SPEC_ONLY = re.compile(r"[\w./:-]+::[\w.-]|[\w.-]+\s*(?:=(?![=])|\s[\d*])")
-_PYPI_BUILD = re.compile(r"pypi(_\d+)?\Z")
-_PIP_ONLY = re.compile(r"-|\.{0,2}/|[a-z+]+://|\S+\s*@\s")
+_EXPORTED = regex(r"(?:\S+::)?(?P<name>[A-Za-z0-9_][A-Za-z0-9_.-]*)=(?P<version>[^=\s]+)=(?P<build>[^=\s]+)\Z")
+_SPEC_ONLY = regex(r"[\w./:-]+::[\w.-]|[\w.-]+\s*(?:=(?![=])|\s[\d*])")
+_PYPI_BUILD = regex(r"pypi(_\d+)?\Z")
+_PIP_ONLY = regex(r"-|\.{0,2}/|[a-z+]+://|\S+\s*@\s")
 
 
 def is_conda_list(text: str) -> bool:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from bridge.requirements.files.values import wrong
+from converters.deferred import regex
 
 __all__ = ["check_platform"]
 
-_PLATFORM = re.compile(r"#\s*platform:\s*(\S+)\s*\Z")
+_PLATFORM = regex(r"#\s*platform:\s*(\S+)\s*\Z")
 
 
 def check_platform(path: Path, text: str, platform: str) -> None:
