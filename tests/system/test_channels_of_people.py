@@ -244,6 +244,7 @@ def test_a_package_at_a_url_needs_no_channel(bridge: Bridge, server: Server, tmp
     url = f"{server.url}/{place}/{package.name}"
     created = bridge("create", "-p", "env", url, "-c", private)
     assert created.status == 0, created.err
+    assert f"conda {server.url.partition('://')[2]}" in created.err
     for _ in range(2):
         installed = bridge("install", "-p", "env", "-c", private, "later")
         assert installed.status == 0, installed.err
