@@ -73,7 +73,7 @@ class Address:
         :raises ValueError: the text is no URL (`urllib.parse.urlsplit`), or its user information is not
             percent-encoded.
         """
-        if _BROKEN_USER_INFORMATION.search(_USER_INFORMATION.sub("", url, count=1)):
+        if "@" in url and _BROKEN_USER_INFORMATION.search(_USER_INFORMATION.sub("", url, count=1)):
             raise ValueError("its user or password contains `/`, `?` or `#`: percent-encode them (%2F, %3F, %23)")
         parts = urlsplit(url)
         parts.port  # noqa: B018 - raises ValueError for an invalid port
@@ -127,10 +127,11 @@ def public(url: str) -> str:
 
 def masked(text: str) -> str:
     """Replace the secrets of every URL in `text` by `***`."""
-    if "://" not in text:
+    if "://" not in text or not _may_be_secret(text):
         return text
-    text = _USER_INFORMATION.sub("***@", text)
-    text = _BROKEN_USER_INFORMATION.sub("***@", text)
+    if "@" in text:
+        text = _USER_INFORMATION.sub("***@", text)
+        text = _BROKEN_USER_INFORMATION.sub("***@", text)
     return _URL.sub(lambda match: _masked_url(match[0]), text)
 
 
@@ -140,6 +141,7 @@ def hidden(text: str) -> str:
 
 
 def _may_be_secret(url: str) -> bool:
+    """Most URLs have none of these, and need none of the expressions above."""
     return "@" in url or "?" in url or "/t/" in url
 
 
@@ -183,7 +185,7 @@ def _public_place(url: str) -> str:
 
 def _token(path: str) -> re.Match[str] | None:
     """Match `/t/TOKEN` in a URL; directories by first letter (`…/t/tomli/tomli-1.0.tar.gz`) are no tokens."""
-    if not path.startswith(("http://", "https://")):
+    if "/t/" not in path or not path.startswith(("http://", "https://")):
         return None
     start = path.find("/", path.index("://") + 3)
     match = _TOKEN.search(path, start) if start >= 0 else None
