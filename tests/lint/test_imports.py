@@ -89,7 +89,6 @@ LATE = {
     ("converters/target", "packaging"): "a list needs no wheel tags, and most versions of python are plain",
     ("bridge/fs/removal", "concurrent.futures"): "it imports logging; most commands remove no tree",
     ("bridge/audit/look/statuses", "ctypes"): "what walks is started before anything is imported",
-    ("bridge/audit/look/walker", "hashlib"): "what walks is started before anything is imported",
     ("bridge/fs/durability", "ctypes"): "most commands write nothing that must last",
     ("bridge/sdists/names", "packaging"): "a list tells sources by their URLs, and reads no name of an sdist",
     ("bridge/fs/copies", "pickle"): "most answers of copies are plain values",

@@ -10,6 +10,11 @@ from collections.abc import Iterable
 
 from bridge.audit.look.statuses import Statuses, statuses_of
 
+try:  # Without OpenSSL, which `hashlib` loads for 3 ms in each process.
+    from _blake2 import blake2b
+except ImportError:
+    from hashlib import blake2b
+
 __all__ = ["Group", "PackageRow", "Reader", "digest_of", "identity_of_records"]
 
 _META, _OWN = "conda-meta", ".bridge"  # as in `bridge.paths`
@@ -44,9 +49,7 @@ class Reader:
 
 
 def digest_of(rows: Iterable[PackageRow]) -> bytes:
-    import hashlib  # noqa: PLC0415 - 4 ms, in which a process that was started early walks
-
-    digest = hashlib.sha256()
+    digest = blake2b(digest_size=32)
     for directory, names, packed in rows:
         digest.update(b"%b\0%b\0\0%b" % (os.fsencode(directory), names, packed))
     return digest.digest()
