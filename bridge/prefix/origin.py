@@ -28,7 +28,13 @@ NO_CHANNELS = frozenset({"pypi", "local", "defaults"})  # names of something els
 
 
 def channel_of(document: Mapping[str, object]) -> str:
-    """The URL of the record's channel without a subdir, else its name; empty if the record has neither."""
+    """The URL of the record's channel without a subdir, else its name; empty if the record has neither.
+
+    A package that bridge fetched outside channels has none, whatever its URL looks like: other clients know the channel
+    of a URL on a server.
+    """
+    if _text(document, "channel") == NO_CHANNEL and _text(document, "url").startswith("http"):
+        return ""
     written = next((text for key in ("channel", "schannel") if (text := _text(document, key)) not in _UNKNOWN), "")
     if "://" not in written and written != _OURS:
         parent, _, subdir = _parent(document).rpartition("/")

@@ -250,6 +250,8 @@ def test_a_package_at_a_url_needs_no_channel(bridge: Bridge, server: Server, tmp
         assert installed.status == 0, installed.err
     record = json.loads((bridge.folder / "env/conda-meta/tool-1.0-0.json").read_bytes())
     assert (record["url"], record["channel"], record["requested_specs"]) == (url, "<unknown>", [url])
+    updated = bridge("update", "-p", "env", "--all")
+    assert (updated.status, "there is no channel" in updated.err) == (0, False), updated.err
     digest = hashlib.sha256(package.read_bytes()).hexdigest()
     assert bridge("create", "-p", "pinned", f"{url}#sha256:{digest}", "-c", private).status == 0
     other = bridge("create", "-p", "other", f"{url}#sha256:{'0' * 64}", "-c", private)
