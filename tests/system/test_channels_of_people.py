@@ -272,6 +272,9 @@ def test_lists_and_locks_name_packages_outside_channels(bridge: Bridge, server: 
         done = bridge("create", "-p", f"listed{digest[1:4]}", "-r", "list.txt", "-c", private)
         assert done.status == status, done.err
     assert bridge("export", "-p", "listed", "--format", "explicit", "-o", "explicit.txt").status == 0
+    assert bridge("export", "-p", "listed", "--format", "environment", "-o", "environment.yml").status == 0
+    done = bridge("create", "-p", "of-environment", "-r", "environment.yml", "-c", private)
+    assert done.status == 0, done.err
     for name in ("explicit.txt", "conda-lock.yml", "pixi.lock"):
         if name != "explicit.txt":
             locked = bridge("lock", url, "-o", name, "-c", private)
