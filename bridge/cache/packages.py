@@ -24,6 +24,7 @@ from bridge.cache.blobs import BlobStore
 from bridge.cache.cautions import CautionStore
 from bridge.cache.contents import Contents, StoredContents, hold, read_index, write_index
 from bridge.errors import FaultError, IntegrityError
+from bridge.fs.durability import begin_to_write
 from bridge.fs.linking import stamp_of
 
 __all__ = ["PackageStore", "is_intact", "unpacked_package"]
@@ -95,6 +96,7 @@ class PackageStore:
             manifest = fill(unpacking.keep)
             unpacking.finish(manifest)
             stream.flush()
+            begin_to_write(stream.fileno())  # The disk is idle while the rest is hashed and placed.
             sha256 = hashed(unpacking.contents())
         path = self.path(sha256).relative_to(self._cache)
         with fs.WritableTree(self._cache) as tree:

