@@ -90,7 +90,7 @@ def checked(
     known = {record.identity for record in installed}
     records = [each.record for each in resolution.packages if each.requested and each.record.identity not in known]
     if projects := [record.pypi_names[0] for record in records if record.ecosystem == "wheel" and record.pypi_names]:
-        from bridge.resolve.near_names import seldom_meant  # few runs request a new wheel
+        from bridge.resolve.public_names import seldom_meant  # few runs request a new wheel
 
         run.tell_once([*seldom_meant(projects)])
     undated = undated_warning(resolution, catalog.options.cooldown, installed)

@@ -89,7 +89,7 @@ class Listings:
                 raise
             served = ()
         named = {file.filename for file in linked}
-        return (*linked, *(file for file in served if file.filename not in named))
+        return (*linked, *(file for file in served if file.filename not in named)) if linked else served
 
     def compare_serials(self) -> None:
         """Read the list of projects of each index, and ask for no page that has not changed since it was stored.

@@ -66,8 +66,9 @@ class IndexWithChannels:
         listed = self._of_channels(project)
         if listed and self._strategy == "first":
             return listed
+        served = self._source.files(project)
         names = {file.filename for file in listed}
-        return (*listed, *(file for file in self._source.files(project) if file.filename not in names))
+        return (*listed, *(file for file in served if file.filename not in names)) if listed else served
 
     def remarks(self, project: str) -> Sequence[str]:
         """Return the remarks of the indexes, where these were asked."""

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from functools import cache
-from pkgutil import get_data
-from typing import TypedDict
 
 from packaging import specifiers
 
 from bridge.errors import BridgeError, NoSolutionError
 from bridge.model import IndexFile
 from bridge.requirements.algebra import Requirement, conda_requirement, split_binding
+from bridge.resolve.public_names import public_names
 from converters.deferred import dataclass, regex
 from converters.projects import canonicalize_name
 
-__all__ = ["KnownNames", "one_edit_apart", "seldom_meant", "with_near_names"]
+__all__ = ["KnownNames", "one_edit_apart", "with_near_names"]
 
 _SHORTEST = 4  # of a name; most pairs of shorter names are one edit apart
 _MANY = 3
@@ -100,7 +97,7 @@ def _suggestions(requirement: Requirement, known: KnownNames) -> Iterator[str]:
         yield f"the package of the project {key} is {providing[0]}: write `{_renamed(requirement, providing[0])}`"
         return
     is_there = may_be_conda and (conda in names or bool(providing))
-    is_misnamed = key in _public_names()["placeholders"] or any(canonicalize_name(name) == key for name in names)
+    is_misnamed = key in public_names()["placeholders"] or any(canonicalize_name(name) == key for name in names)
     if requirement.kind == "matchspec" and may_be_conda and not is_there and not is_misnamed:
         files = known.files_of(key)
         if files:
@@ -143,7 +140,7 @@ def _near(requirement: Requirement, known: KnownNames, names: Collection[str], *
     """Yield the names near that of a request which exist: aliases first, then those one edit apart."""
     asked = requirement.conda.name if requirement.conda is not None else requirement.name
     is_conda = requirement.bound == "conda" or requirement.kind == "matchspec"
-    public = _public_names()
+    public = public_names()
     key = canonicalize_name(asked)
     candidates = [] if is_there and key not in public["placeholders"] else list(public["aliases"].get(key, ()))
     if not is_there and len(asked) >= _SHORTEST:
@@ -158,18 +155,9 @@ def _near(requirement: Requirement, known: KnownNames, names: Collection[str], *
             yield name
 
 
-def seldom_meant(projects: Iterable[str]) -> Iterator[str]:
-    """Yield a warning for each project that only refers to the one that is meant, or is little known."""
-    public = _public_names()
-    for project in projects:
-        if project in public["placeholders"]:
-            names = " or ".join(f"`{name}`" for name in public["aliases"].get(project, ()))
-            yield f"{project} is seldom the project that is meant: did you mean {names}?"
-
-
 def _distance(asked: str, name: str) -> tuple[object, ...]:
     """Order names one edit apart: swapped letters first, then popular names, then those that begin alike."""
-    return (sorted(asked) != sorted(name), name not in _public_names()["popular"], asked[0] != name[0], name)
+    return (sorted(asked) != sorted(name), name not in public_names()["popular"], asked[0] != name[0], name)
 
 
 def _renamed(requirement: Requirement, name: str) -> str:
@@ -213,20 +201,6 @@ def _pep440(spec: str, versions: Collection[str]) -> str:
         return str(specifiers.SpecifierSet(spec))
     except specifiers.InvalidSpecifier:
         return ""
-
-
-class _PublicNames(TypedDict):
-    """What bridge ships of public names. A placeholder is a project that only refers to the one that is meant."""
-
-    aliases: Mapping[str, Sequence[str]]  # import name or other spelling → names
-    placeholders: Sequence[str]
-    popular: Sequence[str]
-
-
-@cache
-def _public_names() -> _PublicNames:
-    names: _PublicNames = json.loads(get_data("bridge", "data/similar_names.json") or b"{}")
-    return names
 
 
 def one_edit_apart(one: str, two: str) -> bool:

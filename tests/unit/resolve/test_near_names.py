@@ -177,9 +177,9 @@ def test_one_edit_is_one_letter_more_less_other_or_swapped(one: str, two: str) -
 
 
 def test_every_alias_leads_to_another_name() -> None:
-    from bridge.resolve.near_names import _public_names
+    from bridge.resolve.public_names import public_names
 
-    public = _public_names()
+    public = public_names()
     for asked, names in public["aliases"].items():
         assert asked not in names
         assert re.fullmatch(r"[a-z0-9-]+", asked)

@@ -1,0 +1,35 @@
+"""What bridge ships of public names: popular projects, aliases, and projects that are seldom the one that is meant."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from pkgutil import get_data
+from typing import TypedDict
+
+__all__ = ["PublicNames", "public_names", "seldom_meant"]
+
+
+class PublicNames(TypedDict):
+    """What bridge ships of public names. A placeholder is a project that only refers to the one that is meant."""
+
+    aliases: Mapping[str, Sequence[str]]  # import name or other spelling → names
+    placeholders: Sequence[str]
+    popular: Sequence[str]
+
+
+@cache
+def public_names() -> PublicNames:
+    """Return the names; read once."""
+    names: PublicNames = json.loads(get_data("bridge", "data/similar_names.json") or b"{}")
+    return names
+
+
+def seldom_meant(projects: Iterable[str]) -> Iterator[str]:
+    """Yield a warning for each project that only refers to the one that is meant, or is little known."""
+    public = public_names()
+    for project in projects:
+        if project in public["placeholders"]:
+            names = " or ".join(f"`{name}`" for name in public["aliases"].get(project, ()))
+            yield f"{project} is seldom the project that is meant: did you mean {names}?"
