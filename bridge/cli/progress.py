@@ -155,7 +155,8 @@ class ProgressDisplay:
                 redirect_stderr=False,
             )
             live.start()
-        threading.Thread(target=self._redraw, args=[live], daemon=True).start()
+        # By this name, `bridge.fs.copies` knows that it may fork beside this thread.
+        threading.Thread(target=self._redraw, args=[live], name="bridge-progress", daemon=True).start()
 
     def _redraw(self, live: Live) -> None:
         while True:

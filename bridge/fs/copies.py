@@ -37,7 +37,7 @@ Brief = Callable[[_Result], Any]
 
 _LENGTH = struct.Struct("=Q")  # the length of answers of a copy
 _BLOCK = 1 << 18  # bytes read at once
-_HARMLESS = {"rich.live"}  # modules of threads that only draw on the terminal, and hold no lock that a task takes
+_HARMLESS = {"bridge-progress"}  # names of threads that only draw on the terminal, and hold no lock that a task takes
 _ENDING = 10  # times a millisecond is waited for threads that were joined, which leave the process a little later
 
 OWN_ENDS: set[int] = set()
@@ -62,7 +62,7 @@ def may_fork() -> bool:
     others = [each for each in threading.enumerate() if each is not threading.main_thread()]
     if threading.current_thread() is not threading.main_thread():
         return False
-    if any(type(each).__module__ not in _HARMLESS for each in others):
+    if any(each.name not in _HARMLESS for each in others):
         return False
     try:  # Libraries may have started threads that Python does not know.
         for _ in range(_ENDING if sys.platform == "linux" else 0):

@@ -6,6 +6,8 @@ import io
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -158,3 +160,23 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     phases.finish("solving")
     assert phases.took.startswith("fetching ")
     assert "solving" in phases.took
+
+
+_FORKS_BESIDE_THE_DISPLAY = """
+import io
+from rich.console import Console
+from bridge.cli.progress import Phases, ProgressDisplay
+from bridge.fs.copies import may_fork
+
+phases = Phases()
+display = ProgressDisplay(phases, lambda: Console(file=io.StringIO(), force_terminal=True), is_unicode=True)
+before = may_fork()
+phases.start("staging 2 packages", None)
+print(before, may_fork())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks")
+def test_what_is_shown_on_a_terminal_does_not_keep_packages_from_both_processors() -> None:
+    command = [sys.executable, "-c", _FORKS_BESIDE_THE_DISPLAY]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "True True\n"
