@@ -46,6 +46,7 @@ Sample = tuple[float, float]
 
 def timed(command: list[str], environment: dict[str, str]) -> Sample:
     """Wall seconds and processor seconds of a process and its children."""
+    os.sync()  # Else a contender that syncs would write what the one before it left.
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
     if done.returncode:

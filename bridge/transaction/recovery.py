@@ -139,8 +139,11 @@ def _settle(
     plan = tree.root / directory / "plan.json"
     state: Literal["restored", "finished"] = "finished" if journal.state == "COMMITTED" else "restored"
     if state == "finished":
-        prunable = read_prunable(_read(plan, tree.root)) if committed is None else committed
-        _finish(tree, directory, prunable, durability)
+        if committed is None:  # Another process wrote COMMITTED, and may have been killed before its sync.
+            if durability != "none":
+                sync_one(tree.root / directory / "journal")
+            committed = read_prunable(_read(plan, tree.root))
+        _finish(tree, committed, durability)
     else:
         swap = read_swap(_read(plan, tree.root))
         if _may_be_swapped(tree, directory, journal, swap) and swap is not None:
@@ -170,9 +173,7 @@ def _set_aside_running(tree: WritableTree, directory: str, identifier: str) -> N
     tree.forget(directory)
 
 
-def _finish(tree: WritableTree, directory: str, prunable: Sequence[str], durability: Durability) -> None:
-    if durability != "none":
-        sync_one(tree.root / directory / "journal")
+def _finish(tree: WritableTree, prunable: Sequence[str], durability: Durability) -> None:
     for path in prunable:
         with suppress(OwnershipError):  # Its parent is no directory any more.
             tree.remove_directory(path)
