@@ -136,16 +136,11 @@ def _settle(
     journal = read_journal(_read(tree.root / directory / "journal", tree.root))
     if journal.format > FORMAT:
         raise _unsettled("journal-newer", tree, "a newer version of bridge started it; recover with that version")
-    plan = tree.root / directory / "plan.json"
     state: Literal["restored", "finished"] = "finished" if journal.state == "COMMITTED" else "restored"
     if state == "finished":
-        if committed is None:  # Another process wrote COMMITTED, and may have been killed before its sync.
-            if durability != "none":
-                sync_one(tree.root / directory / "journal")
-            committed = read_prunable(_read(plan, tree.root))
-        _finish(tree, committed, durability)
+        _finish(tree, tree.root / directory, durability, committed)
     else:
-        swap = read_swap(_read(plan, tree.root))
+        swap = read_swap(_read(tree.root / directory / "plan.json", tree.root))
         if _may_be_swapped(tree, directory, journal, swap) and swap is not None:
             _undo(tree, directory, swap)
             sync_renames(tree, [directory, *sorted(changed_directories(swap))], durability)
@@ -173,7 +168,10 @@ def _set_aside_running(tree: WritableTree, directory: str, identifier: str) -> N
     tree.forget(directory)
 
 
-def _finish(tree: WritableTree, prunable: Sequence[str], durability: Durability) -> None:
+def _finish(tree: WritableTree, directory: Path, durability: Durability, committed: Sequence[str] | None) -> None:
+    prunable = committed if committed is not None else read_prunable(_read(directory / "plan.json", tree.root))
+    if committed is None and durability != "none":  # Who wrote COMMITTED may have been killed before the sync.
+        sync_one(directory / "journal")
     for path in prunable:
         with suppress(OwnershipError):  # Its parent is no directory any more.
             tree.remove_directory(path)
