@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypedDict, cast, get_args
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from bridge.config.builds import BuildSettings, load_builds
 from bridge.config.condarc import CondaConfiguration, read_condarc
@@ -38,7 +38,21 @@ from converters.deferred import dataclass, regex, replace
 from converters.target import SUBDIRS
 
 if TYPE_CHECKING:
+    from typing import TypedDict
+
     from bridge.config.policy import Policy
+
+    class _Changing(TypedDict):
+        adopt: bool
+        set_aside: bool
+        allow_clobber: tuple[str, ...]
+        allow_link_scripts: bool
+        compile: bool
+        allow_external_symlinks: bool
+        refuse_startup_code: bool
+        durability: Durability
+        link_mode: LinkMode
+
 
 __all__ = [
     "OPTIONS",
@@ -206,33 +220,21 @@ def load(
     )
 
 
-class _Changing(TypedDict):
-    adopt: bool
-    set_aside: bool
-    allow_clobber: tuple[str, ...]
-    allow_link_scripts: bool
-    compile: bool
-    allow_external_symlinks: bool
-    refuse_startup_code: bool
-    durability: Durability
-    link_mode: LinkMode
-
-
 def _changing(ask: Lookup, conda: CondaConfiguration) -> _Changing:
     """How an environment is changed."""
-    return _Changing(
-        adopt=ask.flag("adopt"),
-        set_aside=ask.flag("set_aside"),
-        allow_clobber=ask.strings("allow_clobber"),
-        allow_link_scripts=ask.flag("allow_link_scripts"),
-        compile=ask.flag("compile"),
-        allow_external_symlinks=ask.flag("allow_external_symlinks"),
-        refuse_startup_code=ask.flag("refuse_startup_code"),
-        durability=cast("Durability", ask.choice("durability", get_args(Durability), "batched")),
-        link_mode=cast(
+    return {
+        "adopt": ask.flag("adopt"),
+        "set_aside": ask.flag("set_aside"),
+        "allow_clobber": ask.strings("allow_clobber"),
+        "allow_link_scripts": ask.flag("allow_link_scripts"),
+        "compile": ask.flag("compile"),
+        "allow_external_symlinks": ask.flag("allow_external_symlinks"),
+        "refuse_startup_code": ask.flag("refuse_startup_code"),
+        "durability": cast("Durability", ask.choice("durability", get_args(Durability), "batched")),
+        "link_mode": cast(
             "LinkMode", ask.choice("link_mode", get_args(LinkMode), "copy" if conda.always_copy else "auto")
         ),
-    )
+    }
 
 
 def _channels(ask: Lookup, conda: CondaConfiguration) -> tuple[str, ...]:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypedDict, cast, get_args
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 if TYPE_CHECKING:
+    from typing import TypedDict
+
     from bridge.config import Lookup
     from bridge.config.condarc import CondaConfiguration
+
+    class _Output(TypedDict):
+        yes: bool
+        json: bool
+        quiet: bool
+        verbose: bool
+        traces: bool
+        progress: bool
+        color: Color
+
 
 __all__ = ["Color", "load_output"]
 
@@ -15,25 +27,15 @@ Color = Literal["auto", "always", "never"]
 _TRACES = 2  # `-vv`
 
 
-class _Output(TypedDict):
-    yes: bool
-    json: bool
-    quiet: bool
-    verbose: bool
-    traces: bool
-    progress: bool
-    color: Color
-
-
 def load_output(ask: Lookup, conda: CondaConfiguration) -> _Output:
     """Return the fields of `Settings` that concern the output; conda's `always_yes` counts. Raises `UsageError`."""
     traces = ask.level("verbose") >= _TRACES
-    return _Output(
-        yes=ask.flag("yes") if ask.source("yes") else conda.always_yes,
-        json=ask.flag("json"),
-        quiet=ask.flag("quiet"),
-        verbose=traces or ask.flag("verbose"),
-        traces=traces,
-        progress=not ask.flag("no_progress"),
-        color=cast("Color", ask.choice("color", get_args(Color), "auto")),
-    )
+    return {
+        "yes": ask.flag("yes") if ask.source("yes") else conda.always_yes,
+        "json": ask.flag("json"),
+        "quiet": ask.flag("quiet"),
+        "verbose": traces or ask.flag("verbose"),
+        "traces": traces,
+        "progress": not ask.flag("no_progress"),
+        "color": cast("Color", ask.choice("color", get_args(Color), "auto")),
+    }
