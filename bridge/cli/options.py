@@ -9,7 +9,7 @@ from typing import TypeVar, cast
 from bridge.cli.completion import environment_names
 from bridge.cli.declaring import argument, grouped, option
 from bridge.errors import UsageError
-from converters.deferred import dataclass
+from converters.deferred import dataclass, regex
 
 __all__ = [
     "Words",
@@ -43,6 +43,7 @@ def _only_one(values: Sequence[str]) -> str | None:
     return values[0] if values else None
 
 
+_PLAIN = regex(r"(?:(?:conda|pypi):)?[A-Za-z0-9][A-Za-z0-9_-]*(?: *[<>=!~]+ *[0-9][0-9.*,<>=!~ ]*)?")
 _OFFLINE = option("--offline", is_flag=True, help="Use only the cache.")
 _POLICY = option("--policy", metavar="FILE", type="path", help="What may come from where, and how (default:"
                  " the project's bridge-policy.toml or [tool.bridge.policy]).")  # fmt: skip
@@ -65,6 +66,12 @@ class Words:
     editables: Sequence[str] = ()
     environment: str | None = None
     ignores_missing_paths: bool = False
+
+    @property
+    def are_plain(self) -> bool:
+        """Whether they are names and versions, which mean the same whatever lies on the disk."""
+        others = (self.files, self.extras, self.groups, self.editables, self.environment)
+        return bool(self.requirements) and not any(others) and all(map(_PLAIN.fullmatch, self.requirements))
 
 
 def prefix(command: Command) -> Command:

@@ -91,6 +91,8 @@ class Requirement:
     marker: str | None = None
     url: str | None = None
 
+    decisive = ("kind", "bound", "name", "text")  # all others follow from these
+
     def accepts(self, version: str) -> bool:
         """Return whether a version meets the specifier, or the MatchSpec if there is none."""
         if self.specifier is not None:

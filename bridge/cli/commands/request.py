@@ -61,6 +61,12 @@ class Request:
         return ",".join((*stated, *self.pythons)) or None
 
     @property
+    def is_open(self) -> bool:
+        """Whether more decides than what it says: what is at a URL, a program that makes its values."""
+        sources = (*self.requirements, *self.constraints)
+        return any(each.url for each in sources) or any(file.dynamic for file in self.files)
+
+    @property
     def environments(self) -> tuple[str, ...]:
         """The markers of locks; one must hold on the target (PEP 751)."""
         return tuple(marker for file in self.files for marker in file.environments)

@@ -16,8 +16,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import packaging
+
 from bridge import __version__
-from bridge.cli.commands.request import Request
 from bridge.config import Settings
 from bridge.errors import BridgeError
 from bridge.fs import publish_file, read_content, read_regular
@@ -27,7 +28,6 @@ from bridge.install.applied import AppliedPlan
 from bridge.model import Plan
 from bridge.paths import META
 from bridge.prefix.signature import signature_of_records
-from bridge.requirements.algebra import Requirement
 from bridge.transaction.waiting import TRANSACTIONS
 from converters.target import Target
 
@@ -117,21 +117,26 @@ def _is_interrupted(prefix: Path) -> bool:
 
 def _key(settings: Settings, prefix: Path, command: str, decisive: Sequence[object]) -> str | None:
     """A digest of all that decides beside the records; `None` if it cannot be told."""
-    if settings.policy is not None or any(isinstance(each, Request) and _is_open(each) for each in decisive):
+    if settings.policy is not None:
         return None
     try:
         files = [_content(Path(path)) for path in settings.constraints]
         files += [_content(Path(settings.name_map))] if settings.name_map is not None else []
-        text = _text((__version__, command, os.path.realpath(prefix), _machine(), files, settings, decisive))
+        text = _text(
+            (
+                __version__,
+                packaging.__version__,
+                command,
+                os.path.realpath(prefix),
+                _machine(),
+                files,
+                settings,
+                decisive,
+            )
+        )
     except (OSError, TypeError):
         return None
     return sha256_hex(text.encode("utf-8", "surrogateescape"))
-
-
-def _is_open(request: Request) -> bool:
-    """Whether more decides than what a request says: what is at a URL, a program that makes its values."""
-    sources = (*request.requirements, *request.constraints)
-    return any(each.url for each in sources) or any(file.dynamic for file in request.files)
 
 
 def _content(path: Path) -> str:
@@ -152,8 +157,6 @@ def _machine() -> list[str]:
 
 def _text(value: object) -> str:
     """A value in one form, whatever the order of sets. Raises `TypeError` for what has no such form."""
-    if isinstance(value, Requirement):
-        return repr((value.kind, value.bound, value.name, value.text))
     if value is None or isinstance(value, (str, int, float, Path)):
         return repr(value)
     if isinstance(value, Mapping):
@@ -162,7 +165,7 @@ def _text(value: object) -> str:
         return f"[{','.join(map(_text, value))}]"
     if isinstance(value, frozenset):
         return f"<{','.join(sorted(map(_text, value)))}>"
-    names = getattr(type(value), "__slots__", None)
+    names = getattr(type(value), "decisive", None) or getattr(type(value), "__slots__", None)
     if names is None or "__dataclass_fields__" not in vars(type(value)):
         raise TypeError(f"{type(value).__name__} has no text")
     fields = ((name, _text(getattr(value, name))) for name in names if name not in _LEFT_OUT)

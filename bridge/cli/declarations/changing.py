@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from bridge.cli.beginning import begin, packing_host, show_applied
 from bridge.cli.completion import installed_names
 from bridge.cli.declaring import argument, command, option
 from bridge.cli.options import Words, archives, changing, locked_sources, output, prefix, requirements, sources
 from bridge.errors import UsageError
+
+if TYPE_CHECKING:
+    from bridge.cli.commands.request import Request
+    from bridge.cli.run import Run
 
 
 @command()
@@ -55,24 +60,32 @@ def create(words: Words, clone: str | None, dry_run: bool, **options: object) ->
 @output
 def install(words: Words, dry_run: bool, upgrade: bool, **options: object) -> None:
     """Add REQ… to an environment in one transaction. Installed packages keep their versions where possible."""
-    from bridge.cli.commands.request import read_request
     from bridge.cli.commands.settled import Settled
-    from bridge.prefix.platform import platform_of
 
     run = begin(options)
-    request = read_request(words, run.settings.platform or platform_of(run.prefix), run.settings.cache_dir)
-    settled = None if upgrade else Settled(run.settings, run.prefix, "install", request)
+    # What is known to do nothing by its words is not parsed; everything else decides by what it means.
+    request = None if words.are_plain else _request(words, run)
+    is_open = upgrade or (request is not None and request.is_open)
+    settled = None if is_open else Settled(run.settings, run.prefix, "install", request or words.requirements)
     applied = settled.recall() if settled is not None else None
     if applied is not None:
         run.warn(request)
     else:
         from bridge.cli.commands import changes
 
+        request = request or _request(words, run)
         with run.session(request) as session:
             applied = changes.install(run.prefix, request, session, is_dry_run=dry_run, upgrades=upgrade)
         if settled is not None and not run.has_warned(request):
             settled.keep(applied)
     show_applied(run, applied, dry_run)
+
+
+def _request(words: Words, run: Run) -> Request:
+    from bridge.cli.commands.request import read_request
+    from bridge.prefix.platform import platform_of
+
+    return read_request(words, run.settings.platform or platform_of(run.prefix), run.settings.cache_dir)
 
 
 @command()

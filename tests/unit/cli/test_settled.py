@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from bridge.cli import commands, main
+from bridge.cli.options import Words
 from bridge.fs import unchanged
 from bridge.paths import OWN
 from bridge.prefix.signature import signature_of_records
@@ -77,6 +78,30 @@ def test_what_is_known_to_do_nothing_needs_no_channel(known: Path, capsys: pytes
 )
 def test_another_request_is_solved(known: Path, words: tuple[str, ...]) -> None:
     assert install(known, *words) != 0
+
+
+def test_what_is_known_is_not_even_parsed(known: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "bridge.cli.commands.request", None)
+    assert install(known, "tool", "leaf") == 0
+    assert install(known, "tool", "leaf>=1") != 0
+
+
+@pytest.mark.parametrize(
+    ("words", "are_plain"),
+    [
+        (Words(requirements=["tool", "conda:leaf>=1.0,<2", "pypi:a_b == 1.*"]), True),
+        (Words(requirements=["tool", "./leaf"]), False),
+        (Words(requirements=["leaf.whl"]), False),
+        (Words(requirements=["leaf @ https://host/leaf.zip"]), False),
+        (Words(requirements=["https://host/leaf.zip"]), False),
+        (Words(requirements=["tool\n"]), False),
+        (Words(requirements=["tool"], files=["wanted.txt"]), False),
+        (Words(requirements=["tool"], editables=["."]), False),
+        (Words(), False),
+    ],
+)
+def test_words_that_mean_the_same_everywhere(words: Words, are_plain: bool) -> None:
+    assert words.are_plain == are_plain
 
 
 def in_use(root: Path) -> None:
