@@ -43,6 +43,7 @@ from bridge.model import (
 from bridge.paths import quoted
 from bridge.prefix.claims import ClaimTable, bytecode_source, claims_of, incoming, is_bytecode, unmanaged
 from bridge.requirements.displaced import displaced, projects_of
+from bridge.sdists.location import EDITABLE, stated
 from bridge.transaction import commit
 from bridge.transaction.journal import now
 from converters.deferred import dataclass, replace
@@ -133,7 +134,7 @@ def _plan(
     replaced: set[str] = set()
     for each in adoptable:
         record = _record(each, state, sources)
-        requested = (f"pypi:{each.distribution.name}",) if each.distribution.requested else ()
+        requested = (_request(each.distribution),) if each.distribution.requested else ()
         new = Resolved(record=record, requested=requested)
         old = _superseded(state, each.distribution)
         replaced |= {old.meta_path} if old is not None else set()
@@ -207,6 +208,15 @@ def _superseded(state: PrefixState, distribution: Distribution) -> Installed | N
     return next((each for each in displaced(state) if projects_of(state, each) == {distribution.name}), None)
 
 
+def _request(distribution: Distribution) -> str:
+    """Return what was asked for: source code by its URL, as an index may have another project of its name."""
+    url = stated(distribution.direct_url or {})
+    if url is None:
+        return f"pypi:{distribution.name}"
+    plain = url.removesuffix(EDITABLE).rstrip("#&")
+    return f"{distribution.name} @ {url}" if plain == url else f"-e {distribution.name} @ {plain}"
+
+
 def _record(whole: _Adoptable, state: PrefixState, sources: Sources) -> Record:
     distribution = whole.distribution
     target = sources.session.target if state.python is None else sources.session.target.with_python(state.python)
@@ -217,7 +227,8 @@ def _record(whole: _Adoptable, state: PrefixState, sources: Sources) -> Record:
         requires_dist=distribution.requires_dist,
         provides_extra=distribution.provides_extra,
     )
-    direct = (distribution.direct_url or {}).get("url")
+    direct_url = distribution.direct_url or {}
+    direct = stated(direct_url) or direct_url.get("url")
     info = WheelInfo(
         filename=_wheel_name(distribution),
         metadata=metadata,
@@ -238,7 +249,9 @@ def _record(whole: _Adoptable, state: PrefixState, sources: Sources) -> Record:
                 sha256=served.sha256,
                 size=served.size,
             )
-    return translate(info, target, sources.names)
+    vcs = direct_url.get("vcs_info")
+    commit = vcs.get("commit_id") if isinstance(vcs, Mapping) else None
+    return replace(translate(info, target, sources.names), revision=commit if isinstance(commit, str) else None)
 
 
 def _wheel_name(distribution: Distribution) -> str:

@@ -17,7 +17,7 @@ from bridge.prefix.entries import paths_of
 from bridge.requirements.algebra import parse_pypi, split_binding
 from bridge.requirements.displaced import displaced
 from bridge.requirements.locked import Locked, LockedEnvironment, LockedSource, LockedWheel, SourceKind
-from bridge.sdists.location import EDITABLE
+from bridge.sdists.location import stated
 from converters.deferred import replace
 from converters.projects import canonicalize_name
 from converters.record import Record
@@ -102,20 +102,20 @@ def _foreign(distribution: Distribution, name: str) -> LockedWheel | LockedSourc
     if not isinstance(url, str):
         return _wheel(distribution, name, "", "")
     vcs, folder, archive = direct_url.get("vcs_info"), direct_url.get("dir_info"), direct_url.get("archive_info")
-    below = direct_url.get("subdirectory")
-    fragment = f"#subdirectory={below}" if isinstance(below, str) and below else ""
+    source = stated(direct_url, pins=True) or ""
     if isinstance(vcs, dict):
         commit, asked = str(vcs.get("commit_id") or ""), vcs.get("requested_revision")
-        made = _source(distribution, name, "git", f"git+{url}@{commit}{fragment}")
+        made = _source(distribution, name, "git", source)
         return replace(made, revision=commit, reference=asked if isinstance(asked, str) else "")
     if isinstance(folder, dict):
         is_editable = folder.get("editable") is True
-        mark = f"{'&' if fragment else '#'}{EDITABLE}" if is_editable else ""
-        return replace(_source(distribution, name, "directory", f"{url}{fragment}{mark}"), is_editable=is_editable)
+        return replace(_source(distribution, name, "directory", source), is_editable=is_editable)
     hashes = archive.get("hashes") if isinstance(archive, dict) else None
     sha256 = hashes.get("sha256") if isinstance(hashes, dict) else None
     if url.endswith(".whl"):
         return _wheel(distribution, name, url, str(sha256 or ""))
+    below = direct_url.get("subdirectory")
+    fragment = f"#subdirectory={below}" if isinstance(below, str) and below else ""
     made = _source(distribution, name, "archive", f"{url}{fragment}")
     return replace(made, filename=url.rpartition("/")[2], sha256=str(sha256) if sha256 else None)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Literal
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -18,7 +19,7 @@ from bridge.secrets import masked
 from converters.deferred import dataclass, regex
 from converters.projects import canonicalize_name
 
-__all__ = ["ARCHIVES", "EDITABLE", "SourceLocation", "pinned", "source_of"]
+__all__ = ["ARCHIVES", "EDITABLE", "SourceLocation", "pinned", "source_of", "stated"]
 
 Kind = Literal["directory", "git", "archive"]
 
@@ -88,6 +89,26 @@ def source_of(url: str) -> SourceLocation | None:
         name=name,
         extras=extras,
     )
+
+
+def stated(direct_url: Mapping[str, object], *, pins: bool = False) -> str | None:
+    """Return the URL of source code in a direct_url.json (PEP 610) as a requirement states it; `None` for an archive.
+
+    :param pins: name the commit instead of what was asked for.
+    """
+    url, vcs, folder = (direct_url.get(key) for key in ("url", "vcs_info", "dir_info"))
+    if not isinstance(url, str):
+        return None
+    below = direct_url.get("subdirectory")
+    marks = [f"subdirectory={below}"] if isinstance(below, str) and below else []
+    if isinstance(vcs, Mapping):
+        reference = vcs.get("commit_id" if pins else "requested_revision")
+        url = f"git+{url}@{reference}" if isinstance(reference, str) and reference else f"git+{url}"
+    elif isinstance(folder, Mapping):
+        marks += [EDITABLE] if folder.get("editable") is True else []
+    else:
+        return None
+    return f"{url}#{'&'.join(marks)}" if marks else url
 
 
 def pinned(url: str, revision: str | None) -> str:

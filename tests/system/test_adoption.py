@@ -282,6 +282,8 @@ def test_an_adopted_editable_stays_editable(bridge: Bridge, environment: Environ
     done = bridge("adopt", "-p", environment.root, "demo")
     assert done.status == 0, done.err
     assert json.loads((info / "direct_url.json").read_text()) == direct
+    exported = bridge("export", "-p", environment.root, "--format", "requirements")
+    assert f"-e {source.as_uri()}" in exported.out
     assert damage(environment.root / SITE) == []
     make_wheel(environment.work / "wheels", "demo", "2.0")
     extra = make_wheel(environment.work / "mine", "extra", "1.0")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bridge.errors import UnsafeInputError, UsageError
-from bridge.sdists.location import SourceLocation, pinned, source_of
+from bridge.sdists.location import SourceLocation, pinned, source_of, stated
 
 GIT = "git+https://h.example/o/r"
 SOURCES = {
@@ -77,3 +77,28 @@ def test_the_same_code_under_other_names() -> None:
     assert len(places) == 1
     assert pinned(f"{GIT}@main#subdirectory=q", "0" * 40) == f"{GIT}@{'0' * 40}#subdirectory=q"
     assert pinned("file:///p", "0" * 64) == "file:///p"
+
+
+OF_GIT = {"url": "https://h.example/r", "vcs_info": {"vcs": "git", "requested_revision": "dev", "commit_id": "a" * 40}}
+STATED = {
+    "editable": ({"url": "file:///p", "dir_info": {"editable": True}}, "file:///p#editable=true"),
+    "a copy": ({"url": "file:///p", "dir_info": {}}, "file:///p"),
+    "below": (
+        {"url": "file:///p", "dir_info": {"editable": True}, "subdirectory": "x"},
+        "file:///p#subdirectory=x&editable=true",
+    ),
+    "git": (OF_GIT, "git+https://h.example/r@dev"),
+    "git without a branch": (OF_GIT | {"vcs_info": {"vcs": "git", "commit_id": "a" * 40}}, "git+https://h.example/r"),
+    "an archive": ({"url": "https://h.example/x-1.tar.gz", "archive_info": {}}, None),
+    "nothing": ({}, None),
+}
+
+
+@pytest.mark.parametrize("case", STATED)
+def test_the_url_that_direct_url_states(case: str) -> None:
+    document, url = STATED[case]
+    assert stated(document) == url
+    if url is not None:
+        assert source_of(url) is not None
+    if "git" in case:
+        assert (stated(document, pins=True) or "").endswith("@" + "a" * 40)
