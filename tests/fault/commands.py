@@ -110,6 +110,7 @@ def environment(folder: Path, link_mode: str = "copy") -> dict[str, str]:
         "BRIDGE_CACHE_DIR": str(folder / "cache"),
         "BRIDGE_COMPILE": "1",
         "BRIDGE_LINK_MODE": link_mode,
+        "CONDA_REGISTER_ENVS": "false",  # the list is of the person who runs the harness
         "PIP_NO_INDEX": "1",
         "PIP_CONFIG_FILE": os.devnull,
         "SOURCE_DATE_EPOCH": "1500000000",  # bytecode by hash: times are no part of it
