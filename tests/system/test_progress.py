@@ -113,6 +113,12 @@ def test_verbose_tells_it_without_a_terminal(tmp_path: Path, environ: Mapping[st
     assert SECRET not in plain.err + verbose.err + traced.err
 
 
+def test_reading_a_large_cache_is_a_step(tmp_path: Path) -> None:
+    bridge = Bridge(cache=tmp_path / "cache", index=None, folder=tmp_path, environ={})
+    assert re.search(r"^reading the cache [0-9.]+ s$", bridge("cache", "--verify", "-v").err, re.MULTILINE)
+    assert "reading the cache" not in bridge("cache", "-v").err
+
+
 class SlowConsole(Console):
     """A console that takes its time to lay out a message."""
 

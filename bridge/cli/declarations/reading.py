@@ -111,9 +111,11 @@ def pin(requirements: Sequence[str], removed: Sequence[str], override_frozen: bo
 def cache(verify: bool, prune: bool, older_than: str, **options: object) -> None:
     """Show the location and size of the caches; --prune makes them smaller."""
     from bridge.cli.commands import caching
+    from bridge.fetch.waiting import shown
 
     run = begin(options)
-    inspection = caching.cache(run.settings, verifies=verify, prunes=prune, older_than=older_than)
+    with run.render.progress() as progress, shown(progress if verify or prune else None, "reading the cache"):
+        inspection = caching.cache(run.settings, verifies=verify, prunes=prune, older_than=older_than)
     run.show(inspection.to_json, lambda: run.render.cache(inspection, is_pruned=prune))
 
 
