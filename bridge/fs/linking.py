@@ -20,6 +20,7 @@ from typing import Literal, final
 from bridge.errors import FaultError
 from bridge.faults import failpoint, faults
 from bridge.fs import WritableTree, make_directories, write_file
+from bridge.fs.durability import begin_to_write
 from bridge.fs.fingerprint import Fingerprint
 from bridge.fs.system import ioctl, os
 
@@ -35,6 +36,7 @@ _RANGE = struct.Struct("=qQQQ")  # source, its offset, length, offset in the new
 _CANNOT = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.EBADF}
 _NEVER_BEFORE = 1_000_000_000  # stamps are seconds between September 2001 and September 2020
 _STAMPS = 600_000_000
+_LARGE = 1 << 20  # bytes that the disk takes longer to write than the system to begin with it
 _MANY = 1000  # names of one inode; NTFS allows 1,024
 
 
@@ -59,11 +61,15 @@ def clone_file(tree: WritableTree, path: str, source: int, place: int, size: int
     return _make_file(tree, path, fill, mode)
 
 
-def copy_file(tree: WritableTree, path: str, source: int, place: int, size: int, *, mode: int) -> bool:
+def copy_file(
+    tree: WritableTree, path: str, source: int, place: int, size: int, *, mode: int, is_synced: bool = False
+) -> bool:
     """Create the file `path` with `size` bytes of the open file `source` from `place` on, copied by the system.
 
     That takes half of the time of reading and writing them. `False`, and there is no file, if the system cannot, or
     `source` ends before. Raises as `write_file`.
+
+    :param is_synced: a sync will follow, so the disk begins at once to write a large file.
     """
 
     def fill(descriptor: int) -> bool:
@@ -74,6 +80,8 @@ def copy_file(tree: WritableTree, path: str, source: int, place: int, size: int,
                 return False
             position += copied
             failpoint("stage.file_write")
+        if is_synced and size >= _LARGE:
+            begin_to_write(descriptor)
         return True
 
     return _make_file(tree, path, fill, mode)

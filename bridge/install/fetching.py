@@ -188,6 +188,7 @@ def stage_inputs(
         version=__version__,
         variables=settings.variables,
         link_mode=settings.link_mode,
+        is_synced=settings.durability == "batched",
         fetch=lambda record: fetch_archive(record, sources),
         compiles=settings.compile and plan.target.subdir == current_subdir(),
         check=sources.session.check,

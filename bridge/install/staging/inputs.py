@@ -33,6 +33,7 @@ class StageInputs:
     :param cache: for the files that conda-pack reads (`bridge.install.staging.originals`); `None`: none are kept.
     :param variables: environment variables to set for the activated environment.
     :param link_mode: how the files of the cache come into the environment.
+    :param is_synced: the files will be synced to the disk together.
     :param compiles: compile modules; the interpreter must run on this machine.
     :param fetch: fetches an archive again.
     :param check: called before each package; may raise to end the change.
@@ -55,6 +56,7 @@ class StageInputs:
     variables: Mapping[str, str] = field(default_factory=dict)
     compiles: bool = False
     link_mode: LinkMode = "auto"
+    is_synced: bool = False
     fetch: Callable[[Record], Path] | None = None
     check: Callable[[], None] = lambda: None
 

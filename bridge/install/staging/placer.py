@@ -21,12 +21,14 @@ _LINKED = "linked"
 class Placer:
     """Places files by one link mode. What a mode cannot do is copied; `has_copied` tells so. Not thread-safe.
 
+    :param is_synced: a sync follows, so the disk may begin to write.
     :param cache: has the files to which hard links lead; without one, files are copied.
     :param can_share: whether to try clones or hard links at all: the environment may have refused them before.
     """
 
-    def __init__(self, mode: LinkMode, cache: Path | None, *, can_share: bool = True) -> None:
+    def __init__(self, mode: LinkMode, cache: Path | None, *, can_share: bool = True, is_synced: bool = False) -> None:
         self.has_copied = False
+        self._is_synced = is_synced
         self._trusts = mode in {"auto", "clone"}
         self._clones = self._trusts and can_share
         self._directory = cache / _LINKED if cache is not None and mode == "hardlink" and can_share else None
@@ -66,7 +68,7 @@ class Placer:
                 if clone_file(tree, path, *source, size, mode=mode):
                     return expected.sha256
                 self._clones, self.has_copied = False, True
-            if copy_file(tree, path, *source, size, mode=mode):
+            if copy_file(tree, path, *source, size, mode=mode, is_synced=self._is_synced):
                 return expected.sha256
         sha256 = fs.write_file(tree, path, contents.blocks(name), mode=mode).sha256
         if sha256 != expected.sha256:

@@ -191,7 +191,7 @@ class Placing:
         if self._running is not None and self._running.is_forked and os.getpid() == self._process:
             self._remove_rest(each, part)
         manifest = self._manifests.get(each.record.identity)
-        with Placer(inputs.link_mode, inputs.cache, can_share=self._can_share) as placer:
+        with Placer(inputs.link_mode, inputs.cache, can_share=self._can_share, is_synced=inputs.is_synced) as placer:
             if manifest is None:
                 generated = self._place_package(each, part, placer)
             else:
