@@ -86,13 +86,13 @@ def begin(words: Sequence[str], environ: Mapping[str, str]) -> None:
             named = following
         elif word.startswith("--prefix="):
             named = word.partition("=")[2]
-    if words[:1] != ["audit"] or not named or _OTHERS & {*words} or sys.platform != "linux":
-        return
-    count = len(os.sched_getaffinity(0)) - 1
-    # A copy inherits the locks of threads; and a pipe must not get the number of a stream that is closed.
-    if not count or len(os.listdir("/proc/self/task")) > 1 or None in {sys.stdin, sys.stdout, sys.stderr}:
+    # A pipe must not get the number of a stream that is closed.
+    if words[:1] != ["audit"] or not named or _OTHERS & {*words} or None in {sys.stdin, sys.stdout, sys.stderr}:
         return
     with suppress(OSError):  # Whoever takes it, or walks without it, meets the same error.
+        count = len(os.sched_getaffinity(0)) - 1 if sys.platform == "linux" else 0
+        if not count or len(os.listdir("/proc/self/task")) > 1:  # A copy would inherit the locks of threads.
+            return
         begun = Begun(os.path.abspath(named))
         if len(begun.read) >= MANY:
             begun.start(count)

@@ -172,6 +172,11 @@ def test_without_processes_an_early_walk_is_made_later(made: PrefixBuilder) -> N
         assert signature == alone.signature
 
 
+def test_without_proc_nothing_begins_early(made: PrefixBuilder) -> None:
+    with mock.patch("os.listdir", side_effect=FileNotFoundError), begun(words(made)) as early:
+        assert early is None
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only on Linux")
 def test_an_early_walk_through_another_prefix_ends(made: PrefixBuilder, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
