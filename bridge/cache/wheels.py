@@ -83,8 +83,14 @@ def unpacked_contents(manifest: WheelManifest, unpacked: Path) -> Contents:
 
 
 def is_intact(path: Path) -> bool:
-    """Whether every member of an unpacked wheel has its sha256. Raises `OSError`."""
+    """Whether every member of an unpacked wheel has its sha256; what another version wrote, which nobody reads, counts.
+
+    Raises `OSError`.
+    """
     root = path.parents[1]
+    document = read_index(path, root)
+    if document is not None and (document.get("format"), document.get("version")) != (_FORMAT, __version__):
+        return True
     manifest = _read(path, None, root)
     if manifest is None:
         return False

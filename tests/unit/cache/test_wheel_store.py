@@ -64,6 +64,17 @@ def test_unpacking_ends_when_it_is_to(tmp_path: Path) -> None:
     assert not [path for path in (tmp_path / "kept").rglob("*") if path.is_file()]
 
 
+def test_what_another_version_unpacked_is_not_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an upgrade of bridge, `cache --verify` would else call the whole cache damaged."""
+    archive = make_wheel(tmp_path, "demo", "1.0")
+    _, unpacked = judged(WheelStore(tmp_path / "kept"), archive)
+    monkeypatch.setattr(wheel_store, "__version__", "9.9")
+    assert wheel_store.is_intact(unpacked)
+    assert judged(WheelStore(tmp_path / "kept"), archive)[1] == unpacked
+    unpacked.write_bytes(unpacked.read_bytes()[:-1])
+    assert not wheel_store.is_intact(unpacked)
+
+
 FILES = st.dictionaries(
     st.from_regex(r"[a-z]{1,3}(/[a-zé]{1,3}){0,2}\.(py|so)", fullmatch=True), st.binary(max_size=3000), max_size=6
 )
