@@ -17,6 +17,7 @@ from converters.target import POSIX, SUBDIRS, WINDOWS, PrefixLayout, Python, Tar
 
 __all__ = [
     "EGGS",
+    "UNKNOWN_CHANNEL",
     "Change",
     "Defect",
     "Distribution",
@@ -38,6 +39,8 @@ __all__ = [
 ]
 
 
+UNKNOWN_CHANNEL = "<unknown>"
+"""The origin of a package from outside channels, as conda 4.4 and newer write it."""
 EGGS = (".egg", ".egg-link")
 """Suffixes of distributions that python finds through a line in a `.pth` file (setuptools)."""
 

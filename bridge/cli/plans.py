@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 from bridge.cli.texts import short, size
-from bridge.model import Change, Install, Operation, Plan, Reinstall, Remove
-from bridge.prefix.origin import NO_CHANNEL
+from bridge.model import UNKNOWN_CHANNEL, Change, Install, Operation, Plan, Reinstall, Remove
 from converters.deferred import dataclass
 from converters.record import Record
 
@@ -118,4 +117,4 @@ def source(record: Record) -> str:
     is_wheel = record.filename.endswith(".whl") or not record.url  # without a URL: what another installer put there
     is_built = record.ecosystem == "wheel" and not is_wheel
     kind = "source, to build" if is_built else record.ecosystem
-    return f"{kind} {urlsplit(record.url).netloc if record.origin == NO_CHANNEL else short(record.origin)}"
+    return f"{kind} {urlsplit(record.url).netloc if record.origin == UNKNOWN_CHANNEL else short(record.origin)}"

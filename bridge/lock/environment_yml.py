@@ -9,7 +9,7 @@ from bridge.lock.conda_lock import only_environment
 from bridge.lock.content import Content, Written
 from bridge.lock.explicit import only_platform, requirement_text
 from bridge.lock.yaml_text import yaml_text
-from bridge.prefix.origin import NO_CHANNEL
+from bridge.model import UNKNOWN_CHANNEL
 from bridge.requirements.locked import Locked, LockedConda
 
 __all__ = ["environment_document", "write_environment"]
@@ -41,7 +41,7 @@ def write_environment(content: Content, path: Path) -> Written:  # noqa: ARG001 
 
 
 def _conda(each: LockedConda) -> str:
-    if each.record.origin in {"", NO_CHANNEL} and each.record.url:  # no channel has it
+    if each.record.origin in {"", UNKNOWN_CHANNEL} and each.record.url:  # no channel has it
         return each.record.url
     return "=".join(filter(None, (each.name, each.version, each.record.build)))
 

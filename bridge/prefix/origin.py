@@ -10,17 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from bridge.model import Installed
+from bridge.model import UNKNOWN_CHANNEL, Installed
 from converters.deferred import regex
 
-__all__ = ["NO_CHANNEL", "channel_of", "channels_of", "is_channel", "place_of", "subdir_of"]
+__all__ = ["channel_of", "channels_of", "is_channel", "place_of", "subdir_of"]
 
 _SUBDIR = regex(
     r"(?:noarch|(?:linux|osx|win|freebsd|openbsd|netbsd|emscripten|wasi|zos)-"
     r"(?:32|64|aarch64|armv6l|armv7l|arm64|ppc64|ppc64le|riscv32|riscv64|s390x|wasm32|z))\Z"
 )
-NO_CHANNEL = "<unknown>"  # of conda 4.4 and newer
-_UNKNOWN = frozenset({"", NO_CHANNEL, "unknown", "None"})  # conda's values for a package without a channel
+_UNKNOWN = frozenset({"", UNKNOWN_CHANNEL, "unknown", "None"})  # conda's values for a package without a channel
 _OURS = "host"
 _OUR_BUILDS = regex(r"host_[0-9a-f]{8}_0_cp\d+t?\Z|0_cp\d+t?\Z")
 _NAME = regex(r"[A-Za-z0-9_][\w.-]*(?:/[\w.-]+)*\Z", re.ASCII)
@@ -33,7 +32,7 @@ def channel_of(document: Mapping[str, object]) -> str:
     A package that bridge fetched outside channels has none, whatever its URL looks like: other clients know the channel
     of a URL on a server.
     """
-    if _text(document, "channel") == NO_CHANNEL and _text(document, "url").startswith("http"):
+    if _text(document, "channel") == UNKNOWN_CHANNEL and _text(document, "url").startswith("http"):
         return ""
     written = next((text for key in ("channel", "schannel") if (text := _text(document, key)) not in _UNKNOWN), "")
     if "://" not in written and written != _OURS:
@@ -55,7 +54,7 @@ def _is_old_host(channel: str, document: Mapping[str, object]) -> bool:
 def place_of(url: str, subdir: str) -> tuple[str, str]:
     """Return (channel, subdir) by the URL of a package; of one in no channel conda's word for that, and `subdir`."""
     channel, _, last = url.partition("#")[0].rpartition("/")[0].rpartition("/")
-    return (channel, last) if _SUBDIR.match(last) else (NO_CHANNEL, subdir)
+    return (channel, last) if _SUBDIR.match(last) else (UNKNOWN_CHANNEL, subdir)
 
 
 def is_channel(origin: str) -> bool:

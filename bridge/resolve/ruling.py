@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from bridge.model import IndexFile
-from bridge.prefix.origin import NO_CHANNEL
+from bridge.model import UNKNOWN_CHANNEL, IndexFile
 from bridge.requirements.algebra import Requirement
 from bridge.sdists.location import source_of
 from bridge.secrets import masked
@@ -48,7 +47,7 @@ def subject_of_record(
     return policy.subject(
         label=record.label,
         names=_names(record.name, *record.pypi_names, *projects),
-        origin="" if is_found else record.url.rpartition("/")[0] if record.origin == NO_CHANNEL else record.origin,
+        origin="" if is_found else record.url.rpartition("/")[0] if record.origin == UNKNOWN_CHANNEL else record.origin,
         url="" if is_found else record.url,
         is_claimed=is_claimed,
         is_source=is_wheel and not is_found and _is_source(record.url, record.filename),

@@ -49,7 +49,7 @@ COMMANDS = {
     "owner -p PREFIX README --json": HTTP | LAYOUT | CHANGING | BUILDING | FILES | SOLVING | ASKING,
     "audit -p PREFIX": HTTP | LAYOUT | CHANGING | BUILDING | (FILES - {"tomllib", "tomli"}) | SOLVING | ASKING,
     "why -p PREFIX demo --json": HTTP | LAYOUT | CHANGING | BUILDING | FILES | SOLVING | ASKING,
-    "resolve -c CHANNEL demo --json": {"click"} | HTTP | LAYOUT | CHANGING | BUILDING | FILES,
+    "resolve -c CHANNEL demo --json": {"click", "bridge.prefix"} | HTTP | LAYOUT | CHANGING | BUILDING | FILES,
     "install -p SETTLED -c CHANNEL demo --json": {"click"} | HTTP | LAYOUT | STAGING | BUILDING | FILES,
     "install -p PREFIX -c CHANNEL demo --dry-run --json": HTTP | LAYOUT | STAGING | BUILDING | FILES,
     "install -p PREFIX -c CHANNEL demo --dry-run": HTTP | LAYOUT | STAGING | BUILDING | FILES,

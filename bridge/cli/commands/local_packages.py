@@ -11,7 +11,8 @@ from bridge.channels.repodata import Repodata
 from bridge.convert.indexed import read_package
 from bridge.errors import BridgeError, IntegrityError, NetworkError, UsageError
 from bridge.fetch.urls import file_name
-from bridge.prefix.origin import NO_CHANNEL, place_of
+from bridge.model import UNKNOWN_CHANNEL
+from bridge.prefix.origin import place_of
 from bridge.requirements.algebra import Requirement
 from bridge.requirements.files.local import package_url
 from bridge.requirements.locked import LockedConda
@@ -52,7 +53,7 @@ def local_packages(requirements: Iterable[Requirement], session: Session) -> dic
         if stated["subdir"] not in {platform, "noarch"}:
             problem = f"{path.name} is for {stated['subdir']}, and this is solved for {platform}"
             raise UsageError("local-file", problem, hint=f"use a package for {platform}, or name the other --platform")
-        channel = url.rsplit("/", 2)[0] if url.startswith("file:") else NO_CHANNEL
+        channel = url.rsplit("/", 2)[0] if url.startswith("file:") else UNKNOWN_CHANNEL
         place = {"url": url, "fn": path.name, "channel": channel}
         record = conda_record({**stated, **place}, subdir=stated["subdir"])
         packages[record.name] = (*packages.get(record.name, ()), LockedConda(record=record))
@@ -65,7 +66,7 @@ def _is_listed(url: str, session: Session, platform: str) -> bool:
     settings = session.settings
     if channel in settings.channels:
         return True
-    if url.startswith("file:") or channel == NO_CHANNEL:
+    if url.startswith("file:") or channel == UNKNOWN_CHANNEL:
         return False
     repodata = Repodata(
         lambda: session.client, [channel], platform, settings.cache_dir / "repodata", offline=settings.offline

@@ -20,7 +20,8 @@ from urllib.parse import parse_qs, urlsplit
 from bridge.channels._rattler_lock import LockedPypi, RattlerEnvironment, RattlerPlatform, read_rattler_lock
 from bridge.errors import UnsafeInputError, UsageError
 from bridge.fs.publish import publish_file
-from bridge.prefix.origin import NO_CHANNEL, place_of
+from bridge.model import UNKNOWN_CHANNEL
+from bridge.prefix.origin import place_of
 from bridge.requirements.files.constructs import Section, describes, honoured
 from bridge.requirements.files.fields import Field
 from bridge.requirements.files.locks.bridge_table import Noted, read_table
@@ -288,7 +289,7 @@ def _packages(environment: RattlerEnvironment, platform: str, extra: _Extra, pat
 def _conda(data: Mapping[str, object], path: Path) -> LockedConda:
     place = place_url(str(data.get("url") or ""), path)
     channel = place_of(place, "")[0]
-    if data.get("channel") and (channel != NO_CHANNEL or place.startswith("file:")):  # else rattler's guess
+    if data.get("channel") and (channel != UNKNOWN_CHANNEL or place.startswith("file:")):  # else rattler's guess
         channel = place_url(str(data["channel"]), path)
     try:
         # rattler adds these two to every package that it reads from a lock; no channel needs to state them.
