@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["postpone"]
 
 _POSTPONED = (
-    "hashlib", "inspect", "platform", "rattler", "rattler.repo_data", "subprocess", "sysconfig",
+    "hashlib", "inspect", "ipaddress", "platform", "rattler", "rattler.repo_data", "subprocess", "sysconfig",
     "packaging.markers", "packaging.requirements", "packaging.specifiers", "packaging.tags", "packaging.utils",
     "packaging.version",
 )  # fmt: skip

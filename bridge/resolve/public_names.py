@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from pkgutil import get_data
+from pathlib import Path
 from typing import TypedDict
 
 __all__ = ["PublicNames", "public_names", "seldom_meant"]
+
+_SHIPPED = Path(__file__).parents[1] / "data" / "similar_names.json"
 
 
 class PublicNames(TypedDict):
@@ -22,7 +24,7 @@ class PublicNames(TypedDict):
 @cache
 def public_names() -> PublicNames:
     """Return the names; read once."""
-    names: PublicNames = json.loads(get_data("bridge", "data/similar_names.json") or b"{}")
+    names: PublicNames = json.loads(_SHIPPED.read_bytes())
     return names
 
 

@@ -50,6 +50,7 @@ LATE = {
     ("bridge/sdists/confine/driver", "build"): "found on the path that the sandbox is given",
     ("bridge/sdists/confine/child", "bridge.sdists.confine.driver"): "a probe of the sandbox runs without it",
     ("bridge/config/policy_files", "bridge.config.policy.reading"): "most runs have no policy",
+    ("bridge/faults", "signal"): "only a test arms a failpoint",
     ("bridge/config/condarc", "yaml"): "few machines have a .condarc",
     ("bridge/fetch/client", "bridge.fetch.http"): "a run without a network starts without requests",
     ("bridge/requirements/foreign", "bridge.prefix.claims"): "a solve without an environment reads none",

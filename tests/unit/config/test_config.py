@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import os
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from bridge.config import Settings, load, parse_cutoff, parse_timestamp
 from bridge.config.builds import Formats, formats_of
 from bridge.config.channel_names import ChannelNames
 from bridge.config.cooldown import Cooldown
+from bridge.config.pip import plain_sections
 from bridge.errors import UsageError
 from converters.target import overridden
 
@@ -416,3 +418,32 @@ def test_a_virtual_package_may_have_a_build(home: Path, text: str, expected: tup
     """As `conda info` writes them; the microarchitecture is the build of `__archspec`."""
     given = settings(home, {"virtual_package": (text,)}, {}).virtual_packages
     assert expected in overridden([("__archspec", "1", "skylake")], given)
+
+
+_LINES = st.one_of(
+    st.sampled_from(
+        ["[global]", "[install]", "[DEFAULT]", "[ global ]", "[list]; x", "", " ", "# a", "; b", "  c", "é = 1"]
+    ),
+    st.builds(
+        "{}{}{}".format,
+        st.sampled_from(["index-url", "timeout", "Trusted_Host", "no-index", "a:b", ""]),
+        st.sampled_from(["=", " = ", ": ", " =", "= = ", ""]),
+        st.sampled_from(["https://host/simple", "a b", "x ; y", " ", "", "x\t", "5\r", "\x0c", "1", "2"]),
+    ),
+)
+
+
+@given(st.lists(_LINES, max_size=6))
+def test_plain_lines_of_pip_are_what_configparser_reads(lines: list[str]) -> None:
+    data = "\n".join(["[global]", *lines]).encode()
+    found = plain_sections(data)
+    if found is not None:
+        parser = configparser.RawConfigParser()
+        parser.read_string(data.decode())
+        assert found == {section: dict(parser.items(section)) for section in parser.sections()}
+
+
+def test_most_files_of_pip_are_plain() -> None:
+    text = "# mine\n[global]\nindex-url = https://host/simple\ntimeout=5\n\n[install]\nno-index = true\n"
+    expected = {"global": {"index-url": "https://host/simple", "timeout": "5"}, "install": {"no-index": "true"}}
+    assert plain_sections(text.encode()) == expected
