@@ -35,6 +35,9 @@ def postpone(names: Iterable[str] = _POSTPONED) -> None:
             module = module_from_spec(spec)
             object.__setattr__(module, "__class__", _Postponed)
             sys.modules[name] = module
+            package, _, attribute = name.rpartition(".")
+            if package:  # `import a.b` of a module that is there binds no `b`
+                setattr(sys.modules[package], attribute, module)
 
 
 class _Postponed(ModuleType):

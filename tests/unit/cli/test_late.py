@@ -41,6 +41,12 @@ def test_a_module_of_the_package_is_imported_without_it(package: ModuleType) -> 
     assert executions() == 1
 
 
+def test_a_postponed_part_is_an_attribute_of_its_package(package: ModuleType) -> None:
+    postpone(["postponed_one.part"])
+    import_module("postponed_one.part")
+    assert package.part.value == "part"
+
+
 def test_a_name_that_is_nowhere_is_no_attribute(package: ModuleType) -> None:
     with pytest.raises(AttributeError, match="absent"):
         _ = package.absent
