@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from bridge.archive.entry_points import EntryPoint, commands, read_entry_points
 from bridge.archive.limits import DEFAULT_LIMITS, Limits
@@ -17,7 +17,7 @@ from bridge.archive.wheel_layout import WheelLayout, collision, find_layout, rea
 from bridge.archive.zip_contents import read_member
 from bridge.archive.zip_member import ZipMember
 from bridge.archive.zips import read_directory
-from converters.deferred import dataclass
+from converters.deferred import NamedTuple, dataclass
 from converters.metadata import CoreMetadata, parse_metadata
 from converters.namespaces import is_namespace_declaration
 from converters.native import HEAD, NativeFile, read_native

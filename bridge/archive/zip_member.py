@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from converters.deferred import NamedTuple
 
 __all__ = ["DEFLATED", "STORED", "CentralEntry", "ZipMember"]
 

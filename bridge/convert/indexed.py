@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import msgpack
 
@@ -22,6 +21,7 @@ from bridge.faults import faults
 from bridge.index.strict_json import parse_json
 from bridge.requirements.matchspec import conda_version
 from bridge.requirements.names import name_of
+from converters.deferred import NamedTuple
 from converters.names import projects_of_purls
 from converters.record import conda_record
 from converters.repodata import PlacedRecord, RepodataEntry, placed

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
+    from typing_extensions import Self
+
 __all__ = ["THREADS", "Pool"]
 
 THREADS = 16
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Self = TypeVar("Self", bound="Pool")
 
 
 class Pool:
@@ -25,7 +26,7 @@ class Pool:
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
 
-    def __enter__(self: Self) -> Self:  # noqa: PYI019 - `typing.Self` is of Python 3.11
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -15,7 +15,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
+
+from converters.deferred import NamedTuple
 
 __all__ = [
     "OWN_ENDS",

@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import TYPE_CHECKING
 
 from bridge.errors import OwnershipError, UnsafeInputError
 from bridge.faults import faults
@@ -19,9 +19,10 @@ from bridge.fs.fingerprint import Fingerprint
 from bridge.fs.system import open_file_limit, os
 from converters.deferred import regex
 
-__all__ = ["BELOW", "Absence", "Tree", "check_content", "fingerprint"]
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
-Self = TypeVar("Self", bound="Tree")
+__all__ = ["BELOW", "Absence", "Tree", "check_content", "fingerprint"]
 
 _BLOCK = 1 << 20  # bytes read at a time
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -78,7 +79,7 @@ class Tree:
         with faults(root):
             self._open: OrderedDict[str, int] = OrderedDict({"": os.open(root, _DIRECTORY)})
 
-    def __enter__(self: Self) -> Self:  # noqa: PYI019 - `typing.Self` came with Python 3.11
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:

@@ -6,25 +6,28 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TypedDict
+from typing import TYPE_CHECKING
 
-__all__ = ["PublicNames", "public_names", "seldom_meant"]
+if TYPE_CHECKING:
+    from typing import TypedDict
+
+    class _PublicNames(TypedDict):
+        """What bridge ships of public names. A placeholder is a project that only refers to the one that is meant."""
+
+        aliases: Mapping[str, Sequence[str]]  # import name or other spelling → names
+        placeholders: Sequence[str]
+        popular: Sequence[str]
+
+
+__all__ = ["public_names", "seldom_meant"]
 
 _SHIPPED = Path(__file__).parents[1] / "data" / "similar_names.json"
 
 
-class PublicNames(TypedDict):
-    """What bridge ships of public names. A placeholder is a project that only refers to the one that is meant."""
-
-    aliases: Mapping[str, Sequence[str]]  # import name or other spelling → names
-    placeholders: Sequence[str]
-    popular: Sequence[str]
-
-
 @cache
-def public_names() -> PublicNames:
+def public_names() -> _PublicNames:
     """Return the names; read once."""
-    names: PublicNames = json.loads(_SHIPPED.read_bytes())
+    names: _PublicNames = json.loads(_SHIPPED.read_bytes())
     return names
 
 

@@ -19,11 +19,11 @@ import time
 import zlib
 from collections.abc import Mapping
 from json.encoder import encode_basestring_ascii as _quote
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, cast
 
 from bridge.errors import UsageError
 from bridge.model import Fingerprint, PathChange
-from converters.deferred import dataclass, regex
+from converters.deferred import NamedTuple, dataclass, regex
 
 __all__ = [
     "FORMAT",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 from bridge.audit.checks import (
     distributions,
@@ -21,6 +20,7 @@ from bridge.audit.checks import (
 )
 from bridge.audit.finding import INTERRUPTED, Finding, Level
 from bridge.audit.view import View
+from converters.deferred import NamedTuple
 
 __all__ = ["CHECKS", "Check"]
 

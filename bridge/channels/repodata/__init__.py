@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from bridge.channels.repodata.base_urls import check_bases, is_plain
 from bridge.channels.repodata.listed_wheels import listed_wheels
@@ -19,6 +19,7 @@ from bridge.errors import NetworkError, UnsafeInputError
 from bridge.fetch.responses import offline_error
 from bridge.fetch.urls import check_link, local_path
 from bridge.secrets import SECRETS, public
+from converters.deferred import NamedTuple
 from converters.record import Record, conda_record
 
 if TYPE_CHECKING:

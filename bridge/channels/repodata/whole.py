@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import zstandard
 
@@ -23,6 +23,7 @@ from bridge.channels.repodata.base_urls import invalid
 from bridge.errors import NetworkError, UnsafeInputError
 from bridge.fetch.responses import Response, max_age, offline_error, status_error, truncated, validator
 from bridge.secrets import masked
+from converters.deferred import NamedTuple
 
 if TYPE_CHECKING:
     from bridge.fetch.client import Client

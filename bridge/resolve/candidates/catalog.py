@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from packaging import version as pep440
 
@@ -17,6 +17,7 @@ from bridge.resolve.candidates.projects import Project
 from bridge.resolve.candidates.provides import canonical
 from bridge.resolve.candidates.pythons import PythonMasks
 from bridge.resolve.sources import IndexPort, Options, RecordPort
+from converters.deferred import NamedTuple
 from converters.names import NameMap
 from converters.target import Target
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import NamedTuple
 
 from bridge.errors import UsageError
 from bridge.requirements.algebra import Requirement, parse_conda
 from bridge.resolve.candidates.provides import is_python_text
+from converters.deferred import NamedTuple
 
 __all__ = ["Need", "needs", "plain", "read"]
 

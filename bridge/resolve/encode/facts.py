@@ -8,7 +8,9 @@ A further condition (a marker's python, an extra that is on) is one more negated
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
+
+from converters.deferred import NamedTuple
 
 VariableId: TypeAlias = int
 

@@ -6,14 +6,14 @@ is in the store (domains), the loader (what was read) and `Assumptions`.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
 from bridge.requirements.algebra import Requirement
 from bridge.resolve.candidates.packages import CondaName
 from bridge.resolve.candidates.projects import Project
 from bridge.resolve.encode.facts import Fact, VariableId
 from bridge.resolve.store import Term
-from converters.deferred import dataclass
+from converters.deferred import NamedTuple, dataclass
 
 __all__ = ["Candidate", "Demand", "DemandId", "Meaning", "Variable", "VariableId", "VariableKind"]
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from bridge.requirements.algebra import pep440_version
 from bridge.requirements.matchspec import conda_version
+from converters.deferred import NamedTuple
 
 __all__ = ["Build", "candidates", "listed", "version_range"]
 

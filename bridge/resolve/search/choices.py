@@ -6,7 +6,6 @@ Nothing is read for it. A sentence states what was so when it was chosen, in the
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 from bridge.requirements.algebra import pep440_version
 from bridge.resolve.candidates.packages import CondaName
@@ -16,6 +15,7 @@ from bridge.resolve.encode.space import Space
 from bridge.resolve.encode.variables import Candidate, Demand, DemandId, Meaning, VariableId
 from bridge.resolve.masks import PRESENT
 from bridge.resolve.search.preference import takes_newest
+from converters.deferred import NamedTuple
 from converters.record import Record
 
 __all__ = ["Choices"]

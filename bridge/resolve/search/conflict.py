@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from resolvelib import ResolutionTooDeep
 
 from bridge.errors import NoSolutionError
@@ -18,7 +16,7 @@ from bridge.resolve.search.budget import Budget
 from bridge.resolve.search.joint import Reporter, Unsolvable, run
 from bridge.resolve.search.request import SolveRequest
 from bridge.resolve.store import Clause
-from converters.deferred import replace
+from converters.deferred import NamedTuple, replace
 
 __all__ = ["RefutedRequest"]
 

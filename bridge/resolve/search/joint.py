@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import count
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from resolvelib import AbstractProvider, AbstractResolver, BaseReporter, ResolutionImpossible
 from resolvelib.resolvers import ResolverException, Result
@@ -30,6 +30,7 @@ from bridge.resolve.search.preference import (
     preferred,
 )
 from bridge.resolve.store import Clause
+from converters.deferred import NamedTuple
 
 __all__ = ["Joint", "Reporter", "Unsolvable", "Watcher", "run"]
 

@@ -16,7 +16,7 @@ requests; then the variable with the fewest candidates left.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from bridge.requirements.algebra import pep440_version
 from bridge.resolve.candidates.provides import is_python_record
@@ -24,6 +24,7 @@ from bridge.resolve.encode.space import Space
 from bridge.resolve.encode.variables import Candidate, VariableId
 from bridge.resolve.masks import PRESENT
 from bridge.resolve.store import Term
+from converters.deferred import NamedTuple
 
 if TYPE_CHECKING:
     from packaging.version import Version
