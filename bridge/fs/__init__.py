@@ -21,6 +21,7 @@ from bridge.fs.durability import Durability, sync
 from bridge.fs.fingerprint import Fingerprint
 from bridge.fs.publish import publish_file, publish_stream, remove_regular
 from bridge.fs.regular import (
+    SmallFiles,
     check_regular,
     hash_regular,
     lstat_regular,
@@ -35,6 +36,7 @@ from bridge.fs.tree import Absence, Tree, fingerprint
 __all__ = [
     "Absence",
     "Durability",
+    "SmallFiles",
     "Tree",
     "WritableTree",
     "failpoint",

@@ -11,14 +11,17 @@ from __future__ import annotations
 import errno
 import hashlib
 import stat
+import weakref
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from bridge.fs import system
 from bridge.fs.system import effective_user, os
 from bridge.fs.tree import BELOW, check_content
 
 __all__ = [
+    "SmallFiles",
     "check_regular",
     "hash_regular",
     "lstat_regular",
@@ -80,7 +83,7 @@ def _trusted_owners(descriptor: int) -> frozenset[int]:
     return frozenset({0, effective_user(), os.fstat(descriptor).st_uid})
 
 
-def _check_owner(status: os.stat_result, owners: frozenset[int], path: Path) -> None:
+def _check_owner(status: os.stat_result, owners: frozenset[int], path: Path | str) -> None:
     if status.st_uid not in owners:
         raise OSError(errno.EACCES, "it belongs to another account", str(path))
 
@@ -93,22 +96,27 @@ def open_regular(path: Path, *, root: Path) -> BinaryIO:
     """
     directory = open_directory(path.parent, root=root)
     try:
-        check_regular(os.stat(path.name, dir_fd=directory, follow_symlinks=False), path)
-        descriptor = os.open(path.name, _READ, dir_fd=directory)
+        owners = frozenset({0, effective_user(), os.stat(root).st_uid})
+        descriptor, _ = _open_file(path.name, directory, owners, path)
     finally:
         os.close(directory)
-    stream = open(descriptor, "rb", buffering=0)  # noqa: SIM115 - the caller closes it
+    return open(descriptor, "rb", buffering=0)
+
+
+def _open_file(name: str, directory: int, owners: frozenset[int], path: Path | str) -> tuple[int, os.stat_result]:
+    check_regular(os.stat(name, dir_fd=directory, follow_symlinks=False), path)
+    descriptor = os.open(name, _READ, dir_fd=directory)
     try:
         status = os.fstat(descriptor)
         check_regular(status, path)  # It may have been replaced since.
-        _check_owner(status, frozenset({0, effective_user(), os.stat(root).st_uid}), path)
+        _check_owner(status, owners, path)
     except BaseException:
-        stream.close()
+        os.close(descriptor)
         raise
-    return stream
+    return descriptor, status
 
 
-def check_regular(status: os.stat_result, path: Path) -> None:
+def check_regular(status: os.stat_result, path: Path | str) -> None:
     """Raise `OSError`, as `open_regular`, unless `status` is that of a regular file."""
     kind = stat.S_IFMT(status.st_mode)
     if kind != stat.S_IFREG:
@@ -129,13 +137,61 @@ def read_regular(path: Path, *, root: Path, limit: int = _MOST) -> bytes:
     :raises OSError: as `open_regular`; `EFBIG` for a file larger than `limit`.
     """
     with open_regular(path, root=root) as stream:
-        if os.fstat(stream.fileno()).st_size > limit:
-            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
-        blocks, left = [], limit + 1
-        while left > 0 and (block := stream.read(min(left, _BLOCK))):
-            blocks.append(block)
-            left -= len(block)
-        return b"".join(blocks)
+        return _content(stream.fileno(), os.fstat(stream.fileno()), limit, path)
+
+
+def _content(descriptor: int, status: os.stat_result, limit: int, path: Path | str) -> bytes:
+    if status.st_size > limit:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+    blocks, left = [], limit + 1
+    while left > 0 and (block := os.read(descriptor, min(left, _BLOCK))):
+        blocks.append(block)
+        left -= len(block)
+    return b"".join(blocks)
+
+
+class SmallFiles:
+    """Reads many files `path/DIRECTORY/NAME`, in half of the time of `read_regular`: it keeps `path` open.
+
+    Not on Windows, where nobody could remove it meanwhile.
+    """
+
+    def __init__(self, path: Path, *, root: Path) -> None:
+        self._path, self._root = path, root
+        self._opened: _Opened | None = None
+
+    def read_regular(self, directory: str, name: str) -> bytes:
+        """Return the content of a regular file. Raises as `read_regular`."""
+        if not system.RENAMES_IN_USE:
+            return read_regular(self._path / directory / name, root=self._root)
+        if self._opened is not None:
+            with suppress(FileNotFoundError):  # It was removed, and made again.
+                return self._opened.read_regular(directory, name)
+        self._opened = _Opened(self._path, self._root)
+        return self._opened.read_regular(directory, name)
+
+
+class _Opened:
+    """An open directory, until it is collected. Raises `OSError` as `open_directory`."""
+
+    def __init__(self, path: Path, root: Path) -> None:
+        self._path = path
+        self._owners = frozenset({0, effective_user(), os.stat(root).st_uid})
+        self._descriptor = open_directory(path, root=root)
+        weakref.finalize(self, os.close, self._descriptor)
+
+    def read_regular(self, directory: str, name: str) -> bytes:
+        path = f"{self._path}/{directory}/{name}"
+        below = _step(directory, self._descriptor, make=False)
+        try:
+            _check_owner(os.fstat(below), self._owners, path)
+            descriptor, status = _open_file(name, below, self._owners, path)
+        finally:
+            os.close(below)
+        try:
+            return _content(descriptor, status, _MOST, path)
+        finally:
+            os.close(descriptor)
 
 
 def read_content(path: Path, *, limit: int | None = None) -> bytes:

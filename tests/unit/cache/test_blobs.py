@@ -1,0 +1,101 @@
+"""Small values of a cache: read through a directory that stays open, and never through a symlink."""
+
+from __future__ import annotations
+
+import gc
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bridge.cache.blobs import BlobStore
+from bridge.fs import system
+
+KEYS = [f"key {number}" for number in range(300)]  # more than there are subdirectories
+
+
+def store_of(root: Path) -> BlobStore:
+    return BlobStore(root / "values", root=root)
+
+
+def pipe(path: Path, away: Path) -> None:
+    path.rename(away)
+    os.mkfifo(path)
+
+
+def path_of(root: Path, key: str) -> Path:
+    return store_of(root)._path(key)
+
+
+@pytest.mark.parametrize("renames_in_use", [True, False])
+def test_values_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, renames_in_use: bool) -> None:
+    monkeypatch.setattr(system, "RENAMES_IN_USE", renames_in_use)
+    values = store_of(tmp_path)
+    assert values.get(KEYS[0]) is None
+    for key in KEYS:
+        values.set(key, key.encode() * 1000)
+    assert [values.get(key) for key in KEYS] == [store_of(tmp_path).get(key) for key in KEYS]
+    assert [values.get(key) for key in KEYS] == [key.encode() * 1000 for key in KEYS]
+
+
+def test_a_cache_that_is_removed_and_made_again_is_read(tmp_path: Path) -> None:
+    values, other = store_of(tmp_path / "cache"), store_of(tmp_path / "cache")
+    values.set("a", b"1")
+    assert values.get("a") == b"1"
+    shutil.rmtree(tmp_path / "cache")
+    assert values.get("a") is None
+    other.set("a", b"2")
+    other.set("b", b"3")
+    assert (values.get("a"), values.get("b")) == (b"2", b"3")
+
+
+@pytest.mark.parametrize(
+    "replace",
+    [
+        lambda path, away: (path.rename(away), path.symlink_to(away)),
+        lambda path, away: (path.parent.rename(away), path.parent.symlink_to(away)),
+        pipe,
+        lambda path, away: (path.rename(away), path.mkdir()),
+        lambda path, _: path.write_bytes(path.read_bytes()[:-1]),
+        lambda path, _: path.write_bytes(b""),
+    ],
+    ids=["symlink", "directory is a symlink", "pipe", "directory", "cut", "empty"],
+)
+def test_what_is_no_regular_file_or_is_damaged_is_absent(
+    tmp_path: Path, replace: Callable[[Path, Path], object]
+) -> None:
+    values = store_of(tmp_path)
+    values.set("a", b"secret")
+    values.set("b", b"other")
+    assert values.get("a") == b"secret"
+    replace(path_of(tmp_path, "a"), tmp_path / "away")
+    assert values.get("a") is None
+    assert store_of(tmp_path).get("a") is None
+    assert values.get("b") == b"other"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to another account")
+@pytest.mark.parametrize("level", [0, 1, 2], ids=["file", "directory", "store"])
+def test_what_another_account_owns_is_absent(tmp_path: Path, level: int) -> None:
+    values = store_of(tmp_path)
+    values.set("a", b"1")
+    path = path_of(tmp_path, "a")
+    os.chown([path, *path.parents][level], 12345, -1)
+    assert store_of(tmp_path).get("a") is None
+    if level < 2:
+        assert values.get("a") is None
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are listed by Linux alone")
+def test_a_store_has_one_descriptor_while_it_is_used(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    values = store_of(tmp_path)
+    for key in KEYS:
+        values.set(key, b"1")
+        values.get(key)
+    assert len(os.listdir("/proc/self/fd")) == before + 1
+    del values
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) == before
