@@ -8,21 +8,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from converters.deferred import regex
-
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
 __all__ = ["canonicalize_name"]
 
-_VALID = regex(r"[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]")
-
 
 def canonicalize_name(name: str, *, validate: bool = False) -> NormalizedName:
     """Return the normalised name. Raises `ValueError` for an invalid one if `validate`."""
-    if validate and _VALID.fullmatch(name) is None:
+    if validate and not _is_valid(name):
         raise ValueError(f"name is invalid: {name!r}")
     value = name.lower().replace("_", "-").replace(".", "-")
     while "--" in value:
         value = value.replace("--", "-")
     return cast("NormalizedName", value)
+
+
+def _is_valid(name: str) -> bool:
+    """Letters and digits, and between them also `.`, `_` and `-` (PEP 508)."""
+    inner = name.replace("-", "").replace("_", "").replace(".", "")
+    return name.isascii() and name[:1].isalnum() and name[-1:].isalnum() and inner.isalnum()

@@ -63,7 +63,7 @@ def source_of(url: str) -> SourceLocation | None:
     Raises `UsageError` (`url-unsupported`) for other version control systems and transports, `UnsafeInputError`
     (`url-refused`) for a reference, host or subdirectory that a program could take for something else.
     """
-    if _VERSION_CONTROL.match(url):
+    if "+" in url[:4] and _VERSION_CONTROL.match(url):
         return _git(url)
     place, _, fragment = url.partition("#")
     try:
@@ -182,7 +182,7 @@ def _fragment(url: str, fragment: str) -> tuple[str, str, str, bool]:
     subdirectory = posixpath.normpath(values.get("subdirectory", ["."])[-1].strip("/") or ".")
     if subdirectory.split("/")[0] == ".." or "\0" in subdirectory or "\\" in subdirectory:
         raise UnsafeInputError("url-refused", f"a subdirectory outside of the source: {masked(url)}")
-    egg = _EGG.match(values.get("egg", [""])[-1])
+    egg = _EGG.match(values["egg"][-1]) if "egg" in values else None
     if "egg" in values and egg is None:
         raise UsageError("url-unsupported", f"not the name of a project: egg={values['egg'][-1]!r}")
     return (

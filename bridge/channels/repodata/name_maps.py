@@ -26,5 +26,6 @@ def stated(name: object) -> str | None:
 def stated_in(path: Path) -> str | None:
     """Return the file name that a repodata.json states, whatever its size."""
     with path.open("rb") as stream:
-        match = _STATED.search(stream.read(_START))
+        start = stream.read(_START)
+    match = _STATED.search(start) if NAMES_KEY.encode() in start else None
     return stated(match[1].decode("ascii", "replace")) if match else None

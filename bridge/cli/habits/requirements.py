@@ -28,7 +28,9 @@ def check_requirement(text: str) -> None:
         raise UsageError(
             "local-file", f"{text} is a file of requirements, not a requirement", hint=f"read it with: -r {text}"
         )
-    if (match := _VERSIONED.match(text)) is None or text.startswith(("conda:", "pypi:")):
+    if text.startswith(("conda:", "pypi:")) or not any(mark in text for mark in "@^~"):
+        return
+    if (match := _VERSIONED.match(text)) is None:
         return
     name, constraint = match["name"], match["constraint"]
     if constraint == "latest":

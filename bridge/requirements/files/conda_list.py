@@ -60,7 +60,7 @@ def _requirement(line: str) -> Requirement:
 
 
 def _bare(line: str) -> str:
-    return re.split(r"(?:^|\s)#", line, maxsplit=1)[0].strip()
+    return (re.split(r"(?:^|\s)#", line, maxsplit=1)[0] if "#" in line else line).strip()
 
 
 def _is_pep508(line: str) -> bool:

@@ -54,7 +54,7 @@ class _Parts:
     @classmethod
     def of(cls, text: str, *, is_editable: bool) -> _Parts:
         body, marker = _split_marker(split_binding(text.strip())[1])
-        named = _NAMED.match(body)
+        named = _NAMED.match(body) if "@" in body else None
         if named:
             name, location, extras = named["name"], named["location"].strip(), named["extras"] or ""
         else:
@@ -90,11 +90,15 @@ def direct_requirement(text: str, base: Path, *, is_editable: bool = False) -> R
         return direct_requirement(text[3:].strip(), base, is_editable=True)
     parts = _Parts.of(text, is_editable=is_editable)
     location = parts.location
-    if _VERSION_CONTROL.match(location):
+    if "+" in location and _VERSION_CONTROL.match(location):
         return _of_source(parts, location)
-    if re.match(r"https?://\S+\Z", location) and not location.partition("#")[0].endswith(_PACKAGES):
-        return None if _MATCHSPEC.match(location) else _of_url(parts)
-    if _MATCHSPEC.match(location) or not _is_path(location, base, is_editable=is_editable):
+    if (
+        location.startswith("http")
+        and re.match(r"https?://\S+\Z", location)
+        and not location.partition("#")[0].endswith(_PACKAGES)
+    ):
+        return None if _is_matchspec(location) else _of_url(parts)
+    if _is_matchspec(location) or not _is_path(location, base, is_editable=is_editable):
         if is_editable:
             raise _wrong(
                 text, f"there is no folder {Path(base, location)}", "-e takes a project's folder, or a git URL"
@@ -149,10 +153,14 @@ def _split_extras(text: str) -> tuple[str, str]:
     return (body.rstrip(), bracket + extras) if body and extras.endswith("]") else (text, "")
 
 
+def _is_matchspec(text: str) -> bool:
+    return "::" in text and _MATCHSPEC.match(text) is not None
+
+
 def _is_path(location: str, base: Path, *, is_editable: bool) -> bool:
     if location.startswith(("/", "./", "../", "~/", "file:")) or location in {".", ".."}:
         return True
-    if _SCHEME.match(location) or "::" in location or not location:
+    if (":" in location and (_SCHEME.match(location) or "::" in location)) or not location:
         return False
     if location.endswith((*_FILES, *_PACKAGES)):
         return True

@@ -32,7 +32,7 @@ class MissingPath:
 
 def missing_path(text: str) -> MissingPath | None:
     """Return what a requirement by a path asks for if that path does not exist; `None` for any other text."""
-    match = _NAMED.match(text) if len(text) <= MAX_TEXT else None
+    match = _NAMED.match(text) if "@" in text and len(text) <= MAX_TEXT else None
     if match is None:
         return None
     url = match["url"].removesuffix(";")

@@ -72,7 +72,9 @@ class PipLines:
 
     def read_line(self, line: str, path: Path, where: int | str, *, is_constraint: bool = False) -> None:
         """Read one line without its comment. Relative paths start from the folder of `path`."""
-        line = _VARIABLE.sub(lambda match: self._variable(match, path, where), line).strip()
+        if "${" in line:
+            line = _VARIABLE.sub(lambda match: self._variable(match, path, where), line)
+        line = line.strip()
         if not line:
             return
         begin = _OPTIONS_BEGIN.search(line)

@@ -59,7 +59,8 @@ def read(
     text = read_lock_text(path) if is_lock_name(path.name) else read_text(path)
     suffix = path.suffix.lower()
     is_explicit_list = is_explicit(text)
-    if suffix in _STRUCTURED_SUFFIXES or _STRUCTURED.search(text):
+    has_marks = "[" in text or ":" in text
+    if suffix in _STRUCTURED_SUFFIXES or (has_marks and _STRUCTURED.search(text)):
         from bridge.requirements.files.structured import read_structured  # noqa: PLC0415 - takes 90 ms
 
         found = read_structured(path, text, chosen, is_explicit=is_explicit_list)
@@ -79,7 +80,7 @@ def read(
     if suffix in {".py", ".pyw"}:
         hint = 'begin it with `# /// script`, `# dependencies = ["NAME"]` and `# ///`'
         raise wrong(path, None, "this script does not state what it requires (PEP 723)", hint=hint)
-    if suffix in _YAML_SUFFIXES or _YAML_KEY.search(text):
+    if suffix in _YAML_SUFFIXES or (has_marks and _YAML_KEY.search(text)):
         from bridge.requirements.files.environment import read_environment  # noqa: PLC0415 - takes 40 ms
 
         return read_environment(path, text, chosen)

@@ -35,7 +35,7 @@ _COOKIE = regex(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 
 def is_lock_name(name: str) -> bool:
     """Return whether a file is called as locks are, so that it may be as large as these."""
-    return _LOCK_NAME.match(name) is not None
+    return name.endswith((".lock", ".yaml", ".yml", ".toml")) and _LOCK_NAME.match(name) is not None
 
 
 def is_explicit(text: str) -> bool:
@@ -91,7 +91,7 @@ def _encoding(data: bytes) -> str:
         if data.startswith(mark):
             return encoding
     for line in data.split(b"\n", 2)[:2]:
-        match = _COOKIE.match(line)
+        match = _COOKIE.match(line) if b"#" in line else None
         if match is not None:
             return match[1].decode("ascii", "replace")[:40]
     return "utf-8"

@@ -8,12 +8,11 @@ from packaging import tags as pep425
 
 from bridge.cache.results import Results, Table, digest
 from bridge.requirements.algebra import marker_holds, python_specifier, specifier_accepts
-from converters.deferred import regex
 from converters.target import Python, Target, tag_ranks
 
 __all__ = ["PythonMasks"]
 
-_FULL_VERSION = regex("full_version|implementation_version")
+_FULL_VERSIONS = ("full_version", "implementation_version")  # variables of markers
 
 
 class PythonMasks:
@@ -46,7 +45,8 @@ class PythonMasks:
     def for_marker(self, marker: str, extra: str = "") -> int:
         """Return the pythons for which a marker holds with this extra."""
         environment = self._target.marker_environment
-        groups = self._groups if _FULL_VERSION.search(marker) else self._minors  # most ask for `python_version` at most
+        asks_for_patch = any(each in marker for each in _FULL_VERSIONS)  # most ask for `python_version` at most
+        groups = self._groups if asks_for_patch else self._minors
 
         def where() -> int:
             return self._where(lambda python: marker_holds(marker, environment(python), extra), groups)
