@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-import unicodedata
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 from typing import NewType
@@ -127,6 +126,8 @@ def find_control(text: str) -> str | None:
     """Return the first control character as `U+202E`: C0, C1, line and paragraph breaks, bidirectional controls."""
     if text.isascii() and text.isprintable():
         return None
+    import unicodedata  # noqa: PLC0415 - most paths are ASCII
+
     for character in text:
         if character in _BIDI or unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}:
             return f"U+{ord(character):04X}"

@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, TypeVar, cast
 
-from bridge.cli.habits import ALIASES
-
 __all__ = [
     "CHANGES",
     "COMMANDS",
@@ -170,7 +168,11 @@ def command(name: str | None = None) -> Callable[[Decorated], Decorated]:
 
 def plain_call(words: Sequence[str]) -> Callable[[], object] | None:
     """The call that a command line means, if all of its words are plain; `None`: click must read it."""
-    name = ALIASES.get(words[0], words[0]) if words else ""
+    name = words[0] if words else ""
+    if name not in COMMANDS:
+        from bridge.cli.habits import ALIASES
+
+        name = ALIASES.get(name, name)
     if name not in COMMANDS or os.environ.get(_COMPLETION):
         return None
     import_module(f"bridge.cli.declarations.{COMMANDS[name]}")

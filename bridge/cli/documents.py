@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bridge.cli.next_steps import next_step
 from bridge.errors import BridgeError
 from bridge.model import Change, Install, Plan, Reinstall, Remove, Resolution, Resolved
 from converters.record import Record
@@ -160,6 +159,8 @@ def error(failure: BridgeError) -> dict[str, object]:
     """The document of a command that failed."""
     derivation = failure.objects.get("derivation")
     document: dict[str, object] = {"id": failure.id, "message": failure.message, "context": list(failure.context)}
+    from bridge.cli.next_steps import next_step
+
     if hint := next_step(failure):
         document["hint"] = hint
     if derivation is not None:

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from bridge.channels.panics import is_panic
 from bridge.cli.declaring import plain_call
 from bridge.cli.failure import Exit, interrupted, report, unforeseen
 from bridge.errors import BridgeError
@@ -50,6 +49,9 @@ def _ended(error: BaseException, typed: Sequence[str]) -> int:
 
         if (status := ended(error, typed, is_json)) is not None:
             return status
-    if not isinstance(error, Exception) and not is_panic(error):
-        raise error
+    if not isinstance(error, Exception):
+        from bridge.channels.panics import is_panic
+
+        if not is_panic(error):
+            raise error
     return report(unforeseen(error), is_json)

@@ -11,7 +11,6 @@ from bridge.fetch.urls import local_path
 from bridge.index import Index
 from bridge.model import Resolution
 from bridge.requirements import algebra
-from bridge.requirements.wanted import Wanted
 from bridge.resolve import Catalog, SolveRequest, resolve
 from bridge.resolve.channel_wheels import IndexWithChannels
 from bridge.resolve.installed import IndexWithInstalled, InstalledCandidates
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from bridge.channels.sources import Channels
     from bridge.config import Settings
     from bridge.fetch.client import Client
+    from bridge.requirements.wanted import Wanted
     from bridge.resolve.recording import Recorder
     from bridge.resolve.search.joint import Watcher
 

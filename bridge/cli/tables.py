@@ -6,7 +6,6 @@ columns are shortened, and left out where nothing readable would remain of them.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from itertools import zip_longest
 
@@ -39,6 +38,8 @@ def width_of(text: str) -> int:
     """The columns that a terminal needs for a text: two for wide characters, none for combining ones."""
     if text.isascii():
         return len(text)
+    import unicodedata
+
     wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
     return len(text) + wide - sum(unicodedata.combining(char) > 0 for char in text)
 

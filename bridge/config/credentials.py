@@ -6,8 +6,6 @@ Source: rattler's `rattler_networking/src/authentication_storage`, mamba's docum
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -134,9 +132,11 @@ def _of_mamba(entry: Mapping[str, object]) -> Credential | None:
         return Credential(bearer=token) if kind == "BearerToken" else Credential(token=token)
     if kind != "BasicHTTPAuthentication" or not isinstance(password, str):
         return None
+    import base64  # noqa: PLC0415 - few credentials are of this kind
+
     try:
         return _basic(entry.get("user"), base64.b64decode(password, validate=True).decode())
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         return None
 
 

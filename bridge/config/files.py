@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import stat
 from pathlib import Path
 
@@ -31,6 +30,8 @@ def read_named(path: Path, *, limit: int) -> bytes:
         while left > 0:
             block = stream.read(min(left, _BLOCK))
             if block is None:  # There is a writer, but no data yet.
+                import select  # noqa: PLC0415 - few files are pipes
+
                 if not select.select([stream], [], [], _PATIENCE)[0]:
                     raise OSError(errno.ETIMEDOUT, "no process writes to the pipe", str(path))
                 continue

@@ -22,7 +22,6 @@ from bridge.errors import UnsafeInputError, UsageError
 from bridge.faults import faults
 from bridge.fetch.artifacts import ArtifactStore
 from bridge.fetch.pool import Pool
-from bridge.fetch.ranged import open_ranged
 from bridge.fetch.responses import SERIAL, Page, Progress, Response, RetryableError, invalid_url
 from bridge.fetch.urls import check_file_name, local_path
 from bridge.fetch.waiting import RequestLog
@@ -146,6 +145,8 @@ class Client(Pool):
         url = self._learn(url)
         if origin(url) in self._rangeless:
             return None
+        from bridge.fetch.ranged import open_ranged  # noqa: PLC0415 - most METADATA has a file of its own, or is kept
+
         remote = open_ranged(self, url, size)
         if remote is None:
             self._rangeless.add(origin(url))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bridge.cache.blobs import sha256_of
 from bridge.errors import BuildError, NetworkError, UsageError
@@ -15,12 +16,13 @@ from bridge.faults import faults
 from bridge.fetch.urls import local_path
 from bridge.index.typed import check_expected
 from bridge.model import IndexFile
-from bridge.requirements.foreign import Foreign
-from bridge.requirements.metadata import metadata_of_record
 from bridge.resolve.sources import IndexPort, RecordPort
 from converters.deferred import dataclass, replace
 from converters.metadata import CoreMetadata
 from converters.record import Record
+
+if TYPE_CHECKING:
+    from bridge.requirements.foreign import Foreign
 
 __all__ = ["IndexWithInstalled", "InstalledCandidates", "RecordsWithInstalled"]
 
@@ -144,6 +146,8 @@ class IndexWithInstalled:
             return self._foreign[file.project].metadata
         if not self._is_installed(file):
             return self._source.metadata(file)
+        from bridge.requirements.metadata import metadata_of_record  # noqa: PLC0415 - a new environment has none
+
         return metadata_of_record(self._installed[file.project], file.project)
 
     def file_of_url(self, url: str, project: str) -> IndexFile:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
+from typing import TYPE_CHECKING
 
 from bridge.errors import NetworkError, NoSolutionError
-from bridge.requirements.locked import LockedConda
 from bridge.resolve.sources import RecordPort
 from converters.deferred import dataclass, regex
 from converters.names import projects_of_purls
 from converters.record import Record
+
+if TYPE_CHECKING:
+    from bridge.requirements.locked import LockedConda
 
 __all__ = ["LockedRecords", "RecordsWithLocked", "with_locks"]
 

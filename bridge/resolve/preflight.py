@@ -10,14 +10,13 @@ from bridge.config.cooldown import Cooldown
 from bridge.errors import NoSolutionError, UnsafeInputError, UsageError, few
 from bridge.model import IndexFile, Resolution
 from bridge.requirements.algebra import CondaSpec, Requirement, marker_holds, parse
-from bridge.requirements.wanted import Wanted
-from bridge.resolve.explain.ranges import version_range
 from bridge.secrets import masked
 from converters.deferred import regex, replace
 from converters.record import Record
 
 if TYPE_CHECKING:
     from bridge.index.simple_api import Status
+    from bridge.requirements.wanted import Wanted
 
 __all__ = [
     "bound_to_channels",
@@ -87,6 +86,8 @@ def with_hidden_records(
             versions = [version for version in every if all(each.accepts(version) for each in requests)]
             versions = [version for version in versions if not others or any(each.accepts(version) for each in others)]
             if versions:
+                from bridge.resolve.explain.ranges import version_range  # noqa: PLC0415 - only a refusal needs it
+
                 shown = version_range(name, versions, every)
                 facts.append(f"{masked(channel)} has {shown}, which strict priority hides behind an earlier channel")
                 clauses.append(f"`{masked(channel)}::{name}`")

@@ -98,6 +98,13 @@ LATE = {
     ("bridge/config/layers", "datetime"): "few settings name a moment",
     ("bridge/fetch/pool", "concurrent.futures"): "it imports logging; a run on fresh pages has no threads",
     ("bridge/fetch/client", "random"): "most requests succeed",
+    ("bridge/fetch/client", "bridge.fetch.ranged"): "most METADATA has a file of its own, or is kept",
+    ("bridge/config/credentials", "base64"): "few credentials are of the kind",
+    ("bridge/config/files", "select"): "few files are pipes",
+    ("bridge/channels/repodata/base_urls", "mmap"): "small directories are not read by rattler",
+    ("bridge/paths", "unicodedata"): "most paths are ASCII",
+    ("bridge/resolve/installed", "bridge.requirements.metadata"): "a new environment has no records",
+    ("bridge/resolve/preflight", "bridge.resolve.explain.ranges"): "only a refusal needs words for ranges",
     ("bridge/requirements/conda_versions", "rattler"): "most versions are numbers and dots",
     ("converters/fields", "packaging.metadata"): "plain METADATA needs no parser of e-mails",
     (

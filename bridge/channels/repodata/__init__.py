@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from bridge.channels.repodata.base_urls import check_bases, is_plain
-from bridge.channels.repodata.listed_wheels import listed_wheels
 from bridge.channels.repodata.name_maps import stated_in
 from bridge.channels.repodata.plain import read_plain
 from bridge.channels.wheels import ChannelWheel, channel_wheel, is_wheel
@@ -210,6 +209,7 @@ class _WholeSubdir:
 
     def __init__(self, place: _Subdir, path: Path, trusted_hosts: tuple[str, ...] = ()) -> None:
         from bridge.channels._rattler import WholeRepodata  # noqa: PLC0415 - rattler is slow to import; shards need none
+        from bridge.channels.repodata.listed_wheels import listed_wheels  # noqa: PLC0415 - as above
 
         self._place, self._trusted = place, trusted_hosts
         self._file = WholeRepodata(path, place.channel, place.subdir)

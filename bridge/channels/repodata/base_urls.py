@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import mmap
 import re
 from pathlib import Path
 from urllib.parse import urljoin
@@ -42,6 +41,8 @@ def check_bases(path: Path, url: str, trusted_hosts: tuple[str, ...]) -> None:
 
     Raises `UnsafeInputError` (`url-refused`, `repodata-invalid`).
     """
+    import mmap  # noqa: PLC0415 - small directories are not read by rattler
+
     with open(path, "rb") as stream:
         if stream.seek(0, 2) == 0:
             return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,14 +15,13 @@ from bridge.model import IndexFile
 from bridge.requirements import algebra
 from bridge.requirements.files.local import NO_LINK, direct_requirement, package_url
 from bridge.requirements.files.values import FileRequirements
-from bridge.requirements.locked import LockedConda
-from bridge.requirements.metadata import requirements_of
 from bridge.requirements.typed import typed
 from bridge.secrets import SECRETS, masked
 from converters.deferred import dataclass, replace
 
 if TYPE_CHECKING:
     from bridge.cli.session import Session
+    from bridge.requirements.locked import LockedConda
     from bridge.resolve.locked_records import LockedRecords
 
 __all__ = ["Request", "hint_of_files", "read_request"]
@@ -48,6 +46,8 @@ class Request:
     @property
     def words(self) -> str:
         """The requirements as words of a command line, for hints; those of files have no such form."""
+        import shlex
+
         return "" if self.files else shlex.join(masked(each.text) for each in self.requirements)
 
     @property
@@ -140,6 +140,8 @@ class Request:
         specifiers = []
         for file, project in [(every, each) for every in self.files for each in every.dynamic]:
             session.tell(f"the requirements of {project.name} are dynamic: bridge asks its build backend for them")
+            from bridge.requirements.metadata import requirements_of
+
             metadata = session.index.metadata(session.index.file_of_url(project.url or "", project.name))
             requirements += file.bind(requirements_of(metadata, project.extras))
             specifiers += [metadata.requires_python] if metadata.requires_python else []

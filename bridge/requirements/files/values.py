@@ -6,14 +6,17 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bridge.config.builds import Formats
 from bridge.errors import UsageError
 from bridge.model import IndexFile
 from bridge.requirements.algebra import Requirement
-from bridge.requirements.locked import LockedConda
 from bridge.secrets import masked
 from converters.deferred import dataclass, regex
+
+if TYPE_CHECKING:
+    from bridge.requirements.locked import LockedConda
 
 __all__ = ["Chosen", "FileRequirements", "combined", "expanded", "unique", "wrong"]
 
