@@ -6,9 +6,10 @@ All are frozen, slotted and keyword-only. Paths below a prefix are relative POSI
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
+from typing import overload
 
 from bridge.fs.fingerprint import Fingerprint, PathKind
 from converters.deferred import dataclass
@@ -22,6 +23,7 @@ __all__ = [
     "Defect",
     "Distribution",
     "Entry",
+    "FileSequence",
     "Fingerprint",
     "IndexFile",
     "Install",
@@ -94,6 +96,49 @@ class IndexFile:
             revision=record.revision,
             is_of_channel=record.is_of_channel,
         )
+
+
+class FileSequence(Sequence[IndexFile]):
+    """Files that are made when they are used: a page may list thousands, of which a solve needs a few.
+
+    :ivar page: a hash of the page that lists exactly these files; empty if there is none.
+    """
+
+    __slots__ = ("_made", "_make", "page")
+
+    def __init__(self, count: int, make: Callable[[int], IndexFile], page: str = "") -> None:
+        """:param make: place → file."""
+        self._make = make
+        self._made: list[IndexFile | None] = [None] * count
+        self.page = page
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    @overload
+    def __getitem__(self, place: int) -> IndexFile: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[IndexFile]: ...
+
+    def __getitem__(self, place: int | slice) -> IndexFile | Sequence[IndexFile]:
+        if isinstance(place, slice):
+            return [self._at(each) for each in range(*place.indices(len(self._made)))]
+        return self._at(range(len(self._made))[place])
+
+    def __iter__(self) -> Iterator[IndexFile]:
+        return map(self._at, range(len(self._made)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as that of a list
+
+    def _at(self, place: int) -> IndexFile:
+        made = self._made[place]
+        if made is None:
+            made = self._made[place] = self._make(place)
+        return made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

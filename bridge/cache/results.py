@@ -22,7 +22,7 @@ from bridge.fs.digests import sha256_hex
 __all__ = ["Results", "Table", "digest"]
 
 _DIRECTORY = "results"  # of the cache
-_CONTEXT = repr((1, __version__, packaging.__version__, sys.version))
+_CONTEXT = repr((2, __version__, packaging.__version__, sys.version))
 _MAX_ENTRIES = 4096  # of a table; a larger one begins again with what its last run added
 _LARGE = 1  # the type of integers beyond 64 bits
 

@@ -87,7 +87,7 @@ class Index:
         )
         self._locked = dict(locked or {})
         self._kept = KeptMetadata(client.metadata)
-        self._files: Memo[str, tuple[IndexFile, ...]] = Memo(self._find, client)
+        self._files: Memo[str, Sequence[IndexFile]] = Memo(self._find, client)
         self._typed: Memo[tuple[str, str], IndexFile] = Memo(self._read_url, client)
         self._metadata: Memo[IndexFile, CoreMetadata] = Memo(self._read_metadata, client)
 
@@ -106,7 +106,7 @@ class Index:
         """The find-links locations that do not exist."""
         return self._listings.missing
 
-    def files(self, project: str) -> tuple[IndexFile, ...]:
+    def files(self, project: str) -> Sequence[IndexFile]:
         """Return the wheels and sdists of a project, by any spelling of its name; `()` if no index has it.
 
         Raises `NetworkError` if an index fails other than with 404, `UnsafeInputError` for an untrusted page (see
@@ -256,7 +256,7 @@ class Index:
             raise of_another_project(url, project, f"it is the project {file.project}")
         return file
 
-    def _find(self, project: str) -> tuple[IndexFile, ...]:
+    def _find(self, project: str) -> Sequence[IndexFile]:
         if project in self._locked:
             return tuple(self._locked[project])
         return self._listings.files(project)

@@ -74,7 +74,7 @@ class Listings:
         self._has_serials = False
         self._flat: Memo[str, dict[str, tuple[IndexFile, ...]]] = Memo(self._read_flat, client)
 
-    def files(self, project: str) -> tuple[IndexFile, ...]:
+    def files(self, project: str) -> Sequence[IndexFile]:
         """Return the files of a project by its normalised name. Raises as `bridge.index.Index.files`."""
         if project in self.of_projects:
             if not self._may_serve(project, self.of_projects[project]):
@@ -112,7 +112,7 @@ class Listings:
         ]
         return tuple(dict.fromkeys((*self._remarks.get(project, ()), *linked)))
 
-    def _serve(self, project: str) -> tuple[IndexFile, ...]:
+    def _serve(self, project: str) -> Sequence[IndexFile]:
         """Return the files of the first index that has the project, or of all that have it.
 
         Files of the same name and hash are one; of the same name and different hashes, a `--hash` may admit only one.
@@ -134,7 +134,7 @@ class Listings:
             self._remark(project, f"{masked(place)} is not searched for {project}, because the policy forbids it")
         return is_allowed
 
-    def _files_of(self, base: str, project: str) -> tuple[IndexFile, ...] | None:
+    def _files_of(self, base: str, project: str) -> Sequence[IndexFile] | None:
         """Return the files of a project on one index; `None` if it does not have the project."""
         path = local_path(base)
         if path is not None:
@@ -158,8 +158,7 @@ class Listings:
         if page.base in {"", url} and (listing := self._pages.parsed(url, page, source)) is not None:
             return self._accept(listing, base, project)
         listing = parse_page(page.content, page.headers.get("content-type", ""), self._source_of(page, base, project))
-        self._pages.keep(url, page, listing)
-        return self._accept(listing, base, project)
+        return self._accept(self._pages.keep(url, page, listing), base, project)
 
     def is_known(self, project: str) -> bool:
         """Whether the files of a project are on this machine: its index would not be asked."""
@@ -176,7 +175,7 @@ class Listings:
     def _remark(self, project: str, sentence: str) -> None:
         self._remarks.setdefault(project, []).append(sentence)
 
-    def _parse(self, page: Page, origin: str, project: str | None) -> tuple[IndexFile, ...]:
+    def _parse(self, page: Page, origin: str, project: str | None) -> Sequence[IndexFile]:
         source = self._source_of(page, origin, project)
         listing = parse_page(page.content, page.headers.get("content-type", ""), source)
         return self._accept(listing, origin, project)
@@ -184,7 +183,7 @@ class Listings:
     def _source_of(self, page: Page, origin: str, project: str | None) -> Source:
         return self.source(page.base or page.url, origin, project)
 
-    def _accept(self, listing: PageListing, origin: str, project: str | None) -> tuple[IndexFile, ...]:
+    def _accept(self, listing: PageListing, origin: str, project: str | None) -> Sequence[IndexFile]:
         self.skipped.update(listing.dropped)
         if project is None:
             self._skipped_links[origin] = listing.dropped
@@ -195,7 +194,7 @@ class Listings:
             self.statuses[project] = listing.status
         return listing.files
 
-    def _local_files(self, root: Path, origin: str, project: str) -> tuple[IndexFile, ...] | None:
+    def _local_files(self, root: Path, origin: str, project: str) -> Sequence[IndexFile] | None:
         """Return a project's files below a directory: by `<project>/index.html`, else the files of `<project>/`."""
         if not root.is_dir():
             hint = "correct the path or remove the index from the configuration; bridge does not skip to the next index"
@@ -218,7 +217,7 @@ class Listings:
         local = local_path(location)
         path = None if local is None else Path(local).expanduser().resolve()
         if path is not None and path.is_dir():
-            files = self._accept(directory_listing(path, self.source(path.as_uri(), location, None)), location, None)
+            files = [*self._accept(directory_listing(path, self.source(path.as_uri(), location, None)), location, None)]
             for page_path in sorted(path.glob("*.htm*")):
                 files += self._linked(page_path.as_uri(), location) or ()
         else:
@@ -227,13 +226,13 @@ class Listings:
                 self.skipped[masked(location)] = "there is no such directory or page"
                 self.missing.append(masked(location))
                 return {}
-            files = linked
+            files = [*linked]
         groups: dict[str, list[IndexFile]] = {}
         for file in files:
             groups.setdefault(file.project, []).append(file)
         return {project: tuple(group) for project, group in groups.items()}
 
-    def _linked(self, url: str, location: str) -> tuple[IndexFile, ...] | None:
+    def _linked(self, url: str, location: str) -> Sequence[IndexFile] | None:
         """Return the file at a URL, or those that the page there links to; `None` if there is neither."""
         if is_archive(url):
             path = local_path(url)

@@ -23,9 +23,9 @@ from bridge.config import Settings
 from bridge.fetch.responses import Page, contains_secret, max_age
 from bridge.index.markup import Status
 from bridge.index.simple_api import PageListing, Source
-from bridge.model import IndexFile
+from bridge.model import FileSequence, IndexFile
 from bridge.secrets import SECRETS
-from converters.deferred import regex
+from converters.deferred import regex, replace
 
 __all__ = ["ParsedPages"]
 
@@ -63,14 +63,17 @@ class ParsedPages:
             self._set(url, (kept[0], lasts, age, *kept[3:]))
         return listing
 
-    def keep(self, url: str, page: Page, listing: PageListing) -> None:
-        """Keep what a page lists, if it may be kept."""
+    def keep(self, url: str, page: Page, listing: PageListing) -> PageListing:
+        """Keep what a page lists, if it may be kept; return it as a later run reads it."""
         is_redirected = page.base not in {"", url}
         if is_redirected or self._takes_credentials(url) or contains_secret(page.content):
-            return
+            return listing
         rows = [[getattr(file, name) for name in _FIELDS] for file in listing.files]
         status = None if listing.status is None else (listing.status.word, listing.status.reason)
-        self._set(url, (_digest(page.content), *_freshness(page.headers), rows, listing.dropped, status))
+        content = _digest(page.content)
+        self._set(url, (content, *_freshness(page.headers), rows, listing.dropped, status))
+        files = FileSequence(len(listing.files), listing.files.__getitem__, content.hex())
+        return replace(listing, files=files)
 
     def _set(self, url: str, item: tuple[Any, ...]) -> None:
         with suppress(ValueError, OverflowError, TypeError):
@@ -128,10 +131,13 @@ def _listing(kept: tuple[Any, ...] | None, source: Source) -> PageListing | None
         return None
     rows, dropped, status = kept[3:]
     with suppress(TypeError, ValueError):
-        files = tuple(
-            IndexFile(project=source.project, origin=source.origin, **dict(zip(_FIELDS, row, strict=True)))
-            for row in rows
-        )
+        if any(len(row) != len(_FIELDS) for row in rows):
+            return None
+        project, origin = source.project, source.origin
+
+        def make(place: int) -> IndexFile:
+            return IndexFile(project=project, origin=origin, **dict(zip(_FIELDS, rows[place], strict=True)))
+
         named = None if status is None else Status(word=status[0], reason=status[1])
-        return PageListing(files=files, dropped=dropped, status=named)
+        return PageListing(files=FileSequence(len(rows), make, kept[0].hex()), dropped=dropped, status=named)
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import field
 from functools import lru_cache
@@ -58,7 +58,7 @@ class PageListing:
     `status` is the project's (PEP 792) unless it is "active"; a quarantined project has no files.
     """
 
-    files: tuple[IndexFile, ...]
+    files: Sequence[IndexFile]
     dropped: tuple[tuple[str, str], ...] = ()
     status: Status | None = None
 

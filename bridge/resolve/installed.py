@@ -121,7 +121,9 @@ class IndexWithInstalled:
             if not local:
                 raise
             served = ()
-        names = {file.filename for file in served} if local else ()
+        if not local:
+            return served
+        names = {file.filename for file in served}
         return (*served, *(each for each in local if each.filename not in names))
 
     def _bound(self, project: str, files: Sequence[IndexFile]) -> Sequence[IndexFile]:

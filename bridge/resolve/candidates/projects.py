@@ -7,13 +7,13 @@ distinct version is compared once per text.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache, partial
 
 from bridge.cache.results import Results, Table, digest
 from bridge.errors import UnsafeInputError, UsageError
-from bridge.model import IndexFile
+from bridge.model import FileSequence, IndexFile
 from bridge.requirements.algebra import (
     CondaSpec,
     Parts,
@@ -38,11 +38,16 @@ __all__ = ["POLICY", "Project"]
 POLICY = "policy: "
 """The start of the reason for which the policy excludes files; the rule follows."""
 
+_Masks = tuple[int, int, dict[str, int], dict[str, int]]  # as `_masks` returns them
+
 
 class Project:
     """The files of one PyPI project that can run on the target, best first, and the masks that meet requirements."""
 
-    __slots__ = ("_conda_masks", "_table", "by_python", "by_tags", "excluded", "files", "name", "prereleases", "yanked")
+    __slots__ = (
+        "_conda_masks", "_excluded", "_listed", "_table", "by_python", "by_tags", "files", "name", "prereleases",
+        "yanked",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -55,15 +60,10 @@ class Project:
         """:param results: keeps the order and the masks, in a table for exactly these files and the target."""
         self.name = name
         self._table = Table() if results is None else _table(results, name, files, target, options)
-        order, excluded, self.prereleases = self._table.recall("order", partial(_ordered, files, target, options))
-        self.files: list[IndexFile] = [files[place] for place in order]
-        # reason → files that are no candidates
-        self.excluded = {reason: [files[place] for place in places] for reason, places in excluded.items()}
-        self.yanked = 0
-        self.by_tags: dict[str, int] = {}  # the part of the file name; empty for an sdist
-        self.by_python: dict[str, int] = {}
-        for position, file in enumerate(self.files):
-            self._index(position, file)
+        order, excluded, masks = self._table.recall("order", partial(_ordered, files, target, options))
+        self._listed, self._excluded = files, excluded
+        self.files: Sequence[IndexFile] = FileSequence(len(order), lambda place: files[order[place]])
+        self.prereleases, self.yanked, self.by_tags, self.by_python = masks
         self._conda_masks: dict[str, int] = {}
 
     @property
@@ -71,14 +71,10 @@ class Project:
         """The bits of all files."""
         return (1 << len(self.files) + 1) - 2
 
-    def _index(self, position: int, file: IndexFile) -> None:
-        bit = 2 << position
-        if file.yanked is not None:
-            self.yanked |= bit
-        tags = "-".join(file.filename[:-4].rsplit("-", 3)[1:]) if file.is_wheel else ""
-        self.by_tags[tags] = self.by_tags.get(tags, 0) | bit
-        if file.requires_python:
-            self.by_python[file.requires_python] = self.by_python.get(file.requires_python, 0) | bit
+    @property
+    def excluded(self) -> dict[str, list[IndexFile]]:
+        """The files that are no candidates, by the reason."""
+        return {reason: [self._listed[place] for place in places] for reason, places in self._excluded.items()}
 
     def with_file(self, file: IndexFile) -> tuple[Project, int]:
         """Return the project with the file of a URL requirement appended, and that file's bit."""
@@ -89,10 +85,8 @@ class Project:
             parse_wheel_name(file.filename)  # raises
         wider = copy.copy(self)
         wider.files = [*self.files, file]
-        wider.by_tags, wider.by_python = dict(self.by_tags), dict(self.by_python)
         wider._table, wider._conda_masks = Table(), {}
-        wider._index(len(self.files), file)
-        wider.prereleases |= _early([file]) << len(self.files)
+        wider.prereleases, wider.yanked, wider.by_tags, wider.by_python = _masks(wider.files)
         return wider, 2 << len(self.files)
 
     @classmethod
@@ -164,17 +158,18 @@ def _table(results: Results, name: str, files: Sequence[IndexFile], target: Targ
     is_limited = (
         options.policy is not None or options.cooldown.is_on or options.builds.only_binary or options.builds.no_binary
     )
-    if is_limited or any(file.expected for file in files):
+    page = files.page if isinstance(files, FileSequence) else ""
+    if is_limited or (not page and any(file.expected for file in files)):
         return Table()
-    stated = ((file.filename, file.version, file.yanked is None) for file in files)
+    stated = (page,) if page else ((f.filename, f.version, f.yanked is None, f.requires_python) for f in files)
     stamp = digest((target.platform_tags(), options.pre, options.no_build, *stated))
     return results.table(f"{name} on {target.subdir}", stamp)
 
 
 def _ordered(
     files: Sequence[IndexFile], target: Target, options: Options
-) -> tuple[tuple[int, ...], dict[str, tuple[int, ...]], int]:
-    """Return the places of usable files, best first, those of others by reason, and the bits of pre-releases."""
+) -> tuple[tuple[int, ...], dict[str, tuple[int, ...]], _Masks]:
+    """Return the places of usable files, best first, those of others by reason, and the masks of the usable ones."""
     reasons = [_exclusion(file, target, options) for file in files]
     excluded = {
         reason: tuple(place for place, each in enumerate(reasons) if each == reason)
@@ -184,12 +179,22 @@ def _ordered(
     rank = file_rank(target, has_early=options.pre)
     usable = (place for place, reason in enumerate(reasons) if reason is None)
     order = tuple(sorted(usable, key=lambda place: rank(files[place]), reverse=True))
-    return order, excluded, _early(files[place] for place in order)
+    return order, excluded, _masks([files[place] for place in order])
 
 
-def _early(files: Iterable[IndexFile]) -> int:
+def _masks(files: Sequence[IndexFile]) -> _Masks:
+    """Return the bits of pre-releases and of yanked files; those of tags, none for an sdist, and of Requires-Python."""
     versions = (pep440_version(file.version) for file in files)
-    return mask_of(version is not None and version.is_prerelease for version in versions)
+    early = mask_of(version is not None and version.is_prerelease for version in versions)
+    by_tags: dict[str, int] = {}
+    by_python: dict[str, int] = {}
+    for position, file in enumerate(files):
+        bit = 2 << position
+        tags = "-".join(file.filename[:-4].rsplit("-", 3)[1:]) if file.is_wheel else ""
+        by_tags[tags] = by_tags.get(tags, 0) | bit
+        if file.requires_python:
+            by_python[file.requires_python] = by_python.get(file.requires_python, 0) | bit
+    return early, mask_of(file.yanked is not None for file in files), by_tags, by_python
 
 
 def _exclusion(file: IndexFile, target: Target, options: Options) -> str | None:

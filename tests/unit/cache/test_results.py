@@ -38,7 +38,7 @@ def test_a_table_with_another_stamp_is_empty(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("packed", [
-    msgpack.packb((_CONTEXT.replace("(1,", "(0,"), "stamp", {"key": 1})),
+    msgpack.packb((_CONTEXT.replace("(2,", "(1,"), "stamp", {"key": 1})),
     msgpack.packb((_CONTEXT, "stamp", ["key"])),
     msgpack.packb((_CONTEXT, "stamp")),
     msgpack.packb(7),

@@ -12,11 +12,14 @@ from packaging import markers, requirements, specifiers, version
 
 from bridge.cache.results import Results
 from bridge.errors import NoSolutionError
+from bridge.fs.digests import sha256_hex
+from bridge.model import FileSequence, IndexFile
 from bridge.requirements import algebra
 from bridge.resolve import Catalog, Options, resolve
+from bridge.resolve.candidates.projects import Project
 from converters.names import NameMap
 from converters.target import Python
-from tests.support.resolver_worlds import LINUX, Wheel, World, describe, record, solve_request, target, wheel
+from tests.support.resolver_worlds import LINUX, Ports, Wheel, World, describe, record, solve_request, target, wheel
 
 PROJECTS = ("a", "b", "c")
 VERSIONS = ("1.0", "1.0.1", "2.0", "2.0rc1", "3.0.dev1", "1.0+local.1", "1!0.1", "2.0.post1")
@@ -73,10 +76,18 @@ def worlds(draw: st.DrawFn) -> World:
 TARGETS = (LINUX, target(glibc="2.17"), target("win-64"))
 
 
-def answer(world: World, request: list[str], results: Results | None) -> object:
+class Paged(Ports):
+    """The files of each project come from one page, and are made when they are used."""
+
+    def files(self, project: str) -> FileSequence:
+        files = super().files(project)
+        return FileSequence(len(files), files.__getitem__, sha256_hex(repr(files).encode()))
+
+
+def answer(world: World, request: list[str], results: Results | None, kind: type[Ports] = Ports) -> object:
     """The packages and warnings of a solution, or the error in words; in a process that knows nothing yet."""
     forget()
-    ports = world.ports()
+    ports = kind(world.records, world.wheels, world.target.subdir)
     catalog = Catalog(ports, ports, world.target, NameMap.empty(), world.options, results=results)
     try:
         solution = resolve(solve_request([], request), catalog)
@@ -107,10 +118,40 @@ def _clean() -> Iterator[None]:
 def test_kept_results_answer_as_packaging_does(cache: Path, world: World, request: list[str]) -> None:
     note(f"{describe(world)}\nasked {request}")
     expected = answer(world, request, None)
-    for _ in range(2):
+    for kind in (Ports, Ports, Paged, Paged, Ports):
         results = Results(cache)
-        assert answer(world, request, results) == expected
+        assert answer(world, request, results, kind) == expected
         results.save()
+
+
+def test_only_the_files_that_a_solve_chooses_are_made(tmp_path: Path) -> None:
+    listed = [wheel(f"a-{number}.0-py3-none-any.whl", yanked="broken" if number > 90 else None) for number in range(99)]
+    made: list[int] = []
+
+    def make(place: int) -> IndexFile:
+        made.append(place)
+        return listed[place].file
+
+    def project(page: str = "page") -> Project:
+        made.clear()
+        results = Results(tmp_path)
+        found = Project("a", FileSequence(len(listed), make, page), LINUX, Options(), results)
+        assert found.meets("<50").bit_count() == 50
+        results.save()
+        return found
+
+    first = project()
+    assert sorted(made) == list(range(99))
+    again = project()
+    assert made == []
+    assert (again.yanked, again.prereleases, again.by_tags, again.by_python) == (
+        first.yanked, first.prereleases, first.by_tags, first.by_python,
+    )  # fmt: skip
+    assert again.files[0].version == "90.0"
+    assert len(made) == 1
+    assert again.files == first.files
+    project("another page")
+    assert sorted(made) == list(range(99))
 
 
 def test_what_is_kept_is_not_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
