@@ -6,13 +6,13 @@ A table counts only for the same stamp (what its results depend on besides their
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgpack
 import packaging
 
 from bridge import __version__
@@ -22,15 +22,14 @@ from bridge.fs.digests import sha256_hex
 __all__ = ["Results", "Table", "digest"]
 
 _DIRECTORY = "results"  # of the cache
-_CONTEXT = repr((2, __version__, packaging.__version__, sys.version))
+_CONTEXT = repr((3, __version__, packaging.__version__, sys.version))
 _MAX_ENTRIES = 4096  # of a table; a larger one begins again with what its last run added
-_LARGE = 1  # the type of integers beyond 64 bits
 
 Result = TypeVar("Result")
 
 
 class Table:
-    """Results by key: `None`, numbers, texts, and tuples and dicts of these."""
+    """Results by key: what JSON has. A tuple of this run is a list in later ones."""
 
     __slots__ = ("added", "entries")
 
@@ -68,8 +67,8 @@ class Results:
 
     def _stored(self, name: str, stamp: str) -> dict[str, Any]:
         packed = None if self._blobs is None else self._blobs.get(name)
-        with suppress(ValueError, TypeError, msgpack.UnpackException):
-            context, kept, entries = msgpack.unpackb(packed, use_list=False, ext_hook=_unpacked)
+        with suppress(ValueError, TypeError, RecursionError):
+            context, kept, entries = json.loads(packed or b"")
             if context == _CONTEXT and kept == stamp and isinstance(entries, dict):
                 return entries
         return {}
@@ -79,19 +78,12 @@ class Results:
         for name, (stamp, table) in self._tables.items():
             if table.added and self._blobs is not None:
                 entries = table.entries if len(table.entries) <= _MAX_ENTRIES else table.added
-                with suppress(ValueError, TypeError):  # a lone surrogate in a text
-                    self._blobs.set(name, msgpack.packb((_CONTEXT, stamp, entries), default=_packed))
+                with suppress(ValueError):  # an integer of more than 4,300 digits: 14,000 files
+                    packed = json.dumps((_CONTEXT, stamp, entries), separators=(",", ":"))
+                    self._blobs.set(name, packed.encode())
                 table.added = {}
 
 
 def digest(texts: Iterable[object]) -> str:
     """Return a stamp of values with unambiguous texts."""
     return sha256_hex(repr(tuple(texts)).encode("utf-8", "backslashreplace"))
-
-
-def _packed(number: int) -> msgpack.ExtType:
-    return msgpack.ExtType(_LARGE, number.to_bytes(number.bit_length() // 8 + 1, "big", signed=True))
-
-
-def _unpacked(_: int, data: bytes) -> int:
-    return int.from_bytes(data, "big", signed=True)

@@ -8,10 +8,10 @@ Of a file without a hash, only METADATA whose own hash the index states is kept.
 from __future__ import annotations
 
 import hashlib
+import json
 from contextlib import suppress
 from typing import Any
 
-import msgpack
 import packaging
 
 from bridge import __version__
@@ -23,8 +23,8 @@ from converters.metadata import CoreMetadata, parse_metadata
 __all__ = ["KeptMetadata"]
 
 _FIELDS = tuple(CoreMetadata.__annotations__)
-_CONTEXT = repr((1, __version__, packaging.__version__, _FIELDS))
-_PARSED = b"\x00"  # the first byte of a value with the fields; METADATA never begins with it
+_CONTEXT = repr((2, __version__, packaging.__version__, _FIELDS))
+_PARSED = b"\x00"  # the first byte of a value: a line with the fields, METADATA. It never begins with this byte.
 
 
 class KeptMetadata:
@@ -56,15 +56,15 @@ class KeptMetadata:
             if (value := self._store.get(key)) is not None:
                 if value[:1] != _PARSED:
                     return key, value, "", ()
-                with suppress(ValueError, TypeError, msgpack.UnpackException):
-                    data, context, fields = msgpack.unpackb(value[1:], use_list=False)
-                    return key, data, context, fields
+                with suppress(ValueError, TypeError, RecursionError):
+                    head, _, data = value[1:].partition(b"\n")
+                    context, fields = json.loads(head)
+                    return key, data, context, tuple(map(_frozen, fields))
         return None
 
     def _keep(self, key: str, data: bytes, metadata: CoreMetadata) -> None:
-        with suppress(ValueError):  # a text without UTF-8
-            data = _PARSED + msgpack.packb((data, _CONTEXT, [getattr(metadata, name) for name in _FIELDS]))
-        self._store.set(key, data)
+        head = json.dumps((_CONTEXT, [getattr(metadata, name) for name in _FIELDS]), separators=(",", ":"))
+        self._store.set(key, _PARSED + head.encode() + b"\n" + data)
 
     def has(self, file: IndexFile) -> bool:
         """Return whether `get` has an answer, going by paths alone."""
@@ -87,6 +87,10 @@ class KeptMetadata:
         """Remove what is kept of a file, if possible."""
         for key in _keys(file):
             self._store.drop(key)
+
+
+def _frozen(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _keys(file: IndexFile) -> tuple[str, ...]:

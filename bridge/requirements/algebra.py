@@ -55,7 +55,7 @@ __all__ = [
 
 Kind = Literal["matchspec", "pep508", "either"]
 
-Parts = tuple[str, str, tuple[str, ...], str | None, str | None]
+Parts = tuple[str, str, Sequence[str], str | None, str | None]
 """The normalised project, specifier, sorted extras, marker and URL of a PEP 508 text."""
 
 _known_parts: dict[str, Parts | str] = {}  # or the error
@@ -147,7 +147,7 @@ def _parse_pypi(text: str) -> Requirement:
         kind="pep508",
         bound=bound,
         specifier=specifier,
-        extras=extras,
+        extras=tuple(extras),  # a list, if an earlier run kept it
         marker=marker,
         url=url,
     )

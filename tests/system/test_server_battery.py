@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -180,7 +180,7 @@ def test_the_second_index_is_asked_only_for_what_the_first_does_not_have(
         digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
         anchor = f'<a href="{site.url}/files/{WHEEL}#sha256={digest}">x</a>'
         second.add("/simple/demo/", anchor.encode(), content_type="text/html")
-        found: tuple[IndexFile, ...] = ()
+        found: Sequence[IndexFile] = ()
         index = Index(client, (f"{site.url}/first/", f"{second.url}/simple/"))
         with pytest.raises(BridgeError) if first.startswith("status") else nullcontext():
             found = index.files("demo")

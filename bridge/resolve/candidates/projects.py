@@ -139,7 +139,8 @@ class Project:
         python = target.python or Python(version="")
         of_target = (target.subdir, python.version, python.free_threaded)
         key = f"build {of_target} {info.filename} {info.metadata.name} {info.metadata.version}"
-        return self._table.recall(key, partial(build_of, info, target))
+        string, number, subdir, is_python = self._table.recall(key, partial(build_of, info, target))
+        return string, number, subdir, is_python
 
     def at(self, version: str) -> int:
         """Return the files of a version, equal by PEP 440."""

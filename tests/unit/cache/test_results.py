@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-import msgpack
 import pytest
 
 from bridge.cache.blobs import BlobStore
@@ -15,7 +15,8 @@ VALUES = {
     "small": 3,
     "large": (1 << 300) + 5,
     "negative": -(1 << 90),
-    "nested": ("a", ("b", None), {"c": 1}),
+    "nested": ["a", ["b", None], {"c": 1}],
+    "odd": "\udcff\n",
 }
 
 
@@ -38,11 +39,12 @@ def test_a_table_with_another_stamp_is_empty(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("packed", [
-    msgpack.packb((_CONTEXT.replace("(2,", "(1,"), "stamp", {"key": 1})),
-    msgpack.packb((_CONTEXT, "stamp", ["key"])),
-    msgpack.packb((_CONTEXT, "stamp")),
-    msgpack.packb(7),
+    json.dumps((_CONTEXT.replace("(3,", "(2,"), "stamp", {"key": 1})).encode(),
+    json.dumps((_CONTEXT, "stamp", ["key"])).encode(),
+    json.dumps((_CONTEXT, "stamp")).encode(),
+    b"7",
     b"\xc1",
+    b"[" * 100_000,
     b"",
 ])  # fmt: skip
 def test_what_another_version_wrote_is_an_empty_table(packed: bytes, tmp_path: Path) -> None:
@@ -75,8 +77,13 @@ def test_without_new_results_nothing_is_written(tmp_path: Path) -> None:
     assert not file.exists()
 
 
-def test_a_text_that_has_no_utf_8_is_not_kept(tmp_path: Path) -> None:
+def test_a_text_that_has_no_utf_8_is_kept(tmp_path: Path) -> None:
     write(tmp_path, {"key": "\udc80"})
+    assert Results(tmp_path).table("a", "stamp").entries == {"key": "\udc80"}
+
+
+def test_a_table_with_an_integer_that_is_too_long_is_not_kept(tmp_path: Path) -> None:
+    write(tmp_path, {"key": 1 << 20_000})
     assert Results(tmp_path).table("a", "stamp").entries == {}
 
 

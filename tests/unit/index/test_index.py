@@ -7,7 +7,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -31,7 +31,7 @@ def server() -> Iterator[IndexServer]:
         yield running
 
 
-def names(files: tuple[IndexFile, ...]) -> list[str]:
+def names(files: Sequence[IndexFile]) -> list[str]:
     return [file.filename for file in files]
 
 

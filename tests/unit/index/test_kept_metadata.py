@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
-import msgpack
 import pytest
 
 from bridge.cache.blobs import BlobStore
@@ -40,17 +40,17 @@ def test_what_was_kept_has_the_fields_of_the_text(store: BlobStore) -> None:
 
 @pytest.mark.parametrize("value", [
     TEXT,
-    _PARSED + msgpack.packb((TEXT, _CONTEXT.replace("(1,", "(0,"), ["something else"])),
+    _PARSED + json.dumps((_CONTEXT.replace("(2,", "(1,"), ["something else"])).encode() + b"\n" + TEXT,
 ], ids=["an earlier release", "another version"])  # fmt: skip
 def test_fields_of_another_version_are_read_from_the_text(value: bytes, store: BlobStore) -> None:
     store.set(f"verified {'a' * 64}", value)
     assert KeptMetadata(store).parsed(file()) == parse_metadata(TEXT, NAME)
     kept = store.get(f"verified {'a' * 64}")
     assert kept is not None
-    assert msgpack.unpackb(kept[1:])[1] == _CONTEXT  # for the next time
+    assert json.loads(kept[1:].partition(b"\n")[0])[0] == _CONTEXT  # for the next time
 
 
-@pytest.mark.parametrize("value", [_PARSED + b"\xc1", _PARSED + msgpack.packb(7)])
+@pytest.mark.parametrize("value", [_PARSED + b"\xc1", _PARSED + b"7\n" + TEXT, _PARSED + b"[" * 100_000])
 def test_what_cannot_be_read_is_not_kept(value: bytes, store: BlobStore) -> None:
     store.set(f"verified {'a' * 64}", value)
     assert KeptMetadata(store).get(file()) is None

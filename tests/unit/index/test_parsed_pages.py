@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -44,7 +44,7 @@ def serve(server: Server, body: bytes, **headers: str) -> Route:
     return server.add(PAGE, body, content_type=JSON, etag='"1"', headers=fields)
 
 
-def asked(client: Client, server: Server) -> tuple[tuple[IndexFile, ...], dict[str, str], object]:
+def asked(client: Client, server: Server) -> tuple[Sequence[IndexFile], dict[str, str], object]:
     index = Index(client, (f"{server.url}/simple/",))
     return index.files("x"), dict(index.skipped), index.statuses.get("x")
 
