@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import resource
 import sys
 from contextlib import suppress
 
@@ -34,6 +33,8 @@ def run() -> None:
         prepare()
         if sys.argv[1:] == ["--version"]:
             os._exit(_version())
+        import resource  # noqa: PLC0415 - the walk of an audit has started
+
         if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
             from bridge.channels import limits  # noqa: PLC0415 - most runs have no such limit
 

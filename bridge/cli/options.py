@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
-from bridge.cli.completion import environment_names
 from bridge.cli.declaring import argument, grouped, option
 from bridge.errors import UsageError
 from converters.deferred import dataclass, regex
@@ -74,11 +73,17 @@ class Words:
         return bool(self.requirements) and not any(others) and all(map(_PLAIN.fullmatch, self.requirements))
 
 
+def _environment_names(*asked: Any) -> list[str]:  # noqa: ANN401 - as click calls it
+    from bridge.cli.completion import environment_names
+
+    return environment_names(*asked)
+
+
 def prefix(command: Command) -> Command:
     options = (
         option("-p", "--prefix", metavar="DIR", type="path", help="The environment (default:"
                      " $CONDA_PREFIX)."),
-        option("-n", "--name", metavar="NAME", shell_complete=environment_names, help="The environment by its"
+        option("-n", "--name", metavar="NAME", shell_complete=_environment_names, help="The environment by its"
                      " name (`bridge env list`)."),
     )  # fmt: skip
     return grouped(command, "Environment", options)

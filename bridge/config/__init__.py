@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Literal, cast, get_args
 from bridge.config.builds import BuildSettings, load_builds
 from bridge.config.condarc import CondaConfiguration, read_condarc
 from bridge.config.cooldown import Cooldown, load_cooldown
-from bridge.config.environments import locate
 from bridge.config.indexes import IndexStrategy, default_index, load_indexes
 from bridge.config.keys import KEY_OF_OPTION, OF_ONE_RUN
 from bridge.config.layers import Layer, layers
@@ -30,7 +29,6 @@ from bridge.config.moments import parse_cutoff, parse_timestamp
 from bridge.config.network import KeyringProvider, load_network
 from bridge.config.output import Color, load_output
 from bridge.config.pip import PipConfiguration, home_directory
-from bridge.config.platform_names import platform_meant
 from bridge.config.policy_files import load_policy
 from bridge.config.project import ProjectFiles
 from bridge.errors import UsageError
@@ -263,6 +261,8 @@ def _platform(ask: Lookup) -> str | None:
     if platform is None:
         return None
     if platform not in SUBDIRS:
+        from bridge.config.platform_names import platform_meant  # noqa: PLC0415 - few platforms are unknown
+
         raise ask.wrong(
             "platform", platform, f"a known platform ({', '.join(sorted(SUBDIRS))})", hint=platform_meant(platform)
         )
@@ -308,6 +308,8 @@ def _environment(
     conda = _conda(environ, prefix, cache)
     if name is None:
         return None, prefix, conda
+    from bridge.config.environments import locate  # noqa: PLC0415 - most runs name a prefix, or none
+
     prefix = locate(name, conda, environ)
     return name, prefix, _conda(environ, prefix, cache)
 

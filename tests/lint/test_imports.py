@@ -38,6 +38,8 @@ TREES = {"tree", "self._tree", "self._old", "self._prefix", "prefix", "new", "re
 # imported later, and why; a path that ends in "/" stands for all modules below it.
 LATE = {
     ("bridge/__main__", "bridge"): "the command line comes after PYTHONPATH was moved to the end of sys.path",
+    ("bridge/__main__", "resource"): "the walk of an audit starts before all that it does not need",
+    ("bridge/config/__init__", "bridge.config"): "most runs name a prefix, or none, and known platforms",
     ("bridge/conda_plugin/", ""): "conda imports its plugins at each start",
     ("bridge/audit/look/binaries", "elftools"): "ELF as linkers make it needs no library",
     ("bridge/audit/look/binaries", "macholib"): "for macOS only",

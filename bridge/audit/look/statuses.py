@@ -36,27 +36,27 @@ _IS_DIRECTORY = bytes(kind >> 4 == stat.S_IFDIR >> 12 for kind in range(256))  #
 class Statuses:
     """The statuses of some names, in their order. Of directories, sizes and times are 0."""
 
-    __slots__ = ("_packed",)
+    __slots__ = ("_order", "_packed")
 
-    def __init__(self, packed: bytes) -> None:
-        """:param packed: the columns, one after the other."""
-        self._packed = packed
+    def __init__(self, packed: bytes, order: Sequence[int] | None = None) -> None:
+        """:param packed: the columns, one after the other. `order`: their rows in another order."""
+        self._packed, self._order = packed, order
 
     @property
     def modes(self) -> array[int]:
-        return array("H", self._column(1))[2::4]
+        return self._ordered(array("H", self._column(1))[2::4])
 
     @property
     def sizes(self) -> array[int]:
-        return array("q", self._column(3))
+        return self._ordered(array("q", self._column(3)))
 
     @property
     def links(self) -> array[int]:
-        return array("I", self._column(0))[::2]
+        return self._ordered(array("I", self._column(0))[::2])
 
     @property
     def directories(self) -> list[int]:
-        """Which of them are directories."""
+        """Which of them, as they are packed, are directories."""
         return _directories(self._column(1)[_MODE % 8 + _HIGHER :: 8])
 
     @property
@@ -65,6 +65,9 @@ class Statuses:
         seconds, parts = array("q", self._column(4)), array("I", self._column(5))[::2]
         newest = max(seconds, default=0)
         return newest * 10**9 + max(compress(parts, map(newest.__eq__, seconds)), default=0)
+
+    def _ordered(self, values: array[int]) -> array[int]:
+        return values if self._order is None else array(values.typecode, map(values.__getitem__, self._order))
 
     def _column(self, number: int) -> bytes:
         length = len(self._packed) // _WIDTH

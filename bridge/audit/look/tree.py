@@ -49,10 +49,12 @@ class Tree:
         return max((Statuses(packed).newest for group in self._groups for _, _, packed in group), default=0)
 
     def directories(self) -> Iterator[Directory]:
-        """Parents before children."""
+        """Parents before children; the names in each are sorted."""
         for directory, names, packed in _ordered({row[0]: row for group in self._groups for row in group}):
-            listed = tuple(os.fsdecode(names).split("\0")) if names else ()
-            yield Directory(path=directory, names=listed, statuses=Statuses(packed))
+            listed = os.fsdecode(names).split("\0") if names else []
+            order = sorted(range(len(listed)), key=listed.__getitem__)
+            ordered = tuple(map(listed.__getitem__, order))
+            yield Directory(path=directory, names=ordered, statuses=Statuses(packed, order))
 
 
 class Walk:

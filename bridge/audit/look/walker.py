@@ -20,7 +20,8 @@ __all__ = ["Group", "PackageRow", "Reader", "digest_of", "identity_of_records"]
 _META, _OWN = "conda-meta", ".bridge"  # as in `bridge.paths`
 _DEPTH = 4  # `lib/python3.12/site-packages/NAME`: everything below such a directory is one task
 
-PackageRow = tuple[str, bytes, bytes]  # a directory, the names in it, sorted and parted by NUL, and their statuses
+# A directory, the names in it, as the system lists them and parted by NUL, and their statuses.
+PackageRow = tuple[str, bytes, bytes]
 Group = list[PackageRow]  # of one task
 
 
@@ -49,6 +50,7 @@ class Reader:
 
 
 def digest_of(rows: Iterable[PackageRow]) -> bytes:
+    """A hash of names and statuses. It has the system's order of names, which changes with a directory at most."""
     digest = blake2b(digest_size=32)
     for directory, names, packed in rows:
         digest.update(b"%b\0%b\0\0%b" % (os.fsencode(directory), names, packed))
@@ -87,8 +89,8 @@ def _read_directory(prefix: str, directory: str) -> tuple[PackageRow, list[str]]
             listed = os.listdir(descriptor)
             if directory == _META and _OWN in listed:
                 listed.remove(_OWN)
-            ordered = os.fsencode("\0".join(sorted(listed))).split(b"\0") if listed else ()
-            names, packed = statuses_of(descriptor, ordered)
+            encoded = os.fsencode("\0".join(listed)).split(b"\0") if listed else ()
+            names, packed = statuses_of(descriptor, encoded)
         finally:
             os.close(descriptor)
     except (FileNotFoundError, NotADirectoryError):  # It was removed meanwhile.
