@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from bridge.audit.finding import Finding, Report
+from bridge.audit.look.listed import file_name, keeps_times, packed
 from bridge.audit.look.tree import Walk
 from bridge.errors import BridgeError
 from bridge.fs import publish_file, read_regular
@@ -80,10 +82,16 @@ class ReportCache:
         data = json.dumps(document, separators=(",", ":")).encode("utf-8", "surrogatepass")
         if len(data) > _MAX_SIZE:
             return
-        try:
+        with suppress(BridgeError):  # Without a cache the next audit is only slower.
             publish_file(self._path, [data], root=self._root)
-        except BridgeError:  # Without a cache the next audit is only slower.
-            return
+            self._keep_names()
+
+    def _keep_names(self) -> None:
+        prefix = str(self._prefix)
+        with suppress(OSError):
+            if keeps_times(prefix):
+                names = packed(self._walk.tree.listed(), prefix, self._walk.started)
+                publish_file(self._path.with_name(file_name(prefix)), [names], root=self._root)
 
     def _read(self) -> Mapping[str, object] | None:
         try:

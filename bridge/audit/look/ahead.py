@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
+from bridge.audit.look.listed import Listed, read_listed
 from bridge.audit.look.walker import Reader, digest_of, identity_of_records
 
 __all__ = ["MANY", "Begun", "begin", "take"]
@@ -32,11 +33,11 @@ _begun: Begun | None = None
 class Begun:
     """A walk that was started early."""
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, listed: Listed) -> None:
         """Raises `OSError`."""
         self.prefix, self.started = prefix, time.time_ns()
         self.records = identity_of_records(prefix)
-        self.read = Reader(prefix)
+        self.read = Reader(prefix, listed)
         self.copies: list[tuple[int, int]] = []  # the processes, and where each answers
         self.tokens = -1  # of the tasks that nobody has taken yet
 
@@ -93,10 +94,19 @@ def begin(words: Sequence[str], environ: Mapping[str, str]) -> None:
         count = len(os.sched_getaffinity(0)) - 1 if sys.platform == "linux" else 0
         if not count or len(os.listdir("/proc/self/task")) > 1:  # A copy would inherit the locks of threads.
             return
-        begun = Begun(os.path.abspath(named))
+        prefix = os.path.abspath(named)
+        begun = Begun(prefix, {} if "--rehash" in words else read_listed(_reports(environ), prefix))
         if len(begun.read) >= MANY:
             begun.start(count)
             _begun = begun
+
+
+def _reports(environ: Mapping[str, str]) -> str:
+    """The directory of audits in the cache, unless a file says otherwise: then nothing is there."""
+    home = environ.get("HOME") or os.path.expanduser("~")
+    cache = environ.get("XDG_CACHE_HOME", "")
+    cache = f"{cache if os.path.isabs(cache) else f'{home}/.cache'}/bridge"
+    return f"{environ.get('BRIDGE_CACHE_DIR') or cache}/audit"
 
 
 def take(prefix: str) -> Begun | None:

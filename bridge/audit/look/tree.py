@@ -46,11 +46,15 @@ class Tree:
     @cached_property
     def newest(self) -> int:
         """The newest `st_ctime`, in ns since the epoch."""
-        return max((Statuses(packed).newest for group in self._groups for _, _, packed in group), default=0)
+        return max((Statuses(packed).newest for group in self._groups for _, _, packed, _ in group), default=0)
+
+    def listed(self) -> Iterator[tuple[str, bytes, bytes]]:
+        """The directories, with the names in them and their identities (`bridge.audit.look.listed`)."""
+        return ((directory, names, identity) for group in self._groups for directory, names, _, identity in group)
 
     def directories(self) -> Iterator[Directory]:
         """Parents before children; the names in each are sorted."""
-        for directory, names, packed in _ordered({row[0]: row for group in self._groups for row in group}):
+        for directory, names, packed, _ in _ordered({row[0]: row for group in self._groups for row in group}):
             listed = os.fsdecode(names).split("\0") if names else []
             order = sorted(range(len(listed)), key=listed.__getitem__)
             ordered = tuple(map(listed.__getitem__, order))

@@ -6,8 +6,9 @@ Imports only modules of Python that a start needs anyway (`bridge.audit.look.ahe
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from bridge.audit.look.listed import Listed, identity_of
 from bridge.audit.look.statuses import Statuses, statuses_of
 
 try:  # Without OpenSSL, which `hashlib` loads for 3 ms in each process.
@@ -20,8 +21,8 @@ __all__ = ["Group", "PackageRow", "Reader", "digest_of", "identity_of_records"]
 _META, _OWN = "conda-meta", ".bridge"  # as in `bridge.paths`
 _DEPTH = 4  # `lib/python3.12/site-packages/NAME`: everything below such a directory is one task
 
-# A directory, the names in it, as the system lists them and parted by NUL, and their statuses.
-PackageRow = tuple[str, bytes, bytes]
+# A directory, the names in it, as the system lists them and parted by NUL, their statuses, and its own identity.
+PackageRow = tuple[str, bytes, bytes, bytes]
 Group = list[PackageRow]  # of one task
 
 
@@ -31,8 +32,9 @@ class Reader:
     It and its calls raise `OSError` with a filename where a directory cannot be listed.
     """
 
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
+    def __init__(self, prefix: str, listed: Listed | None = None) -> None:
+        """:param listed: what an earlier audit listed."""
+        self._prefix, self._listed = prefix, listed or {}
         self._tops, self._roots = _plan(prefix)
 
     def __len__(self) -> int:
@@ -40,10 +42,10 @@ class Reader:
 
     def __call__(self, number: int) -> Group:
         if number < len(self._tops):
-            return [_read_directory(self._prefix, self._tops[number])[0]]
+            return [_read_directory(self._prefix, self._tops[number], self._listed)[0]]
         pending, rows = [self._roots[number - len(self._tops)]], []
         while pending:
-            row, below = _read_directory(self._prefix, pending.pop())
+            row, below = _read_directory(self._prefix, pending.pop(), self._listed)
             rows.append(row)
             pending += below
         return rows
@@ -52,7 +54,7 @@ class Reader:
 def digest_of(rows: Iterable[PackageRow]) -> bytes:
     """A hash of names and statuses. It has the system's order of names, which changes with a directory at most."""
     digest = blake2b(digest_size=32)
-    for directory, names, packed in rows:
+    for directory, names, packed, _ in rows:
         digest.update(b"%b\0%b\0\0%b" % (os.fsencode(directory), names, packed))
     return digest.digest()
 
@@ -80,25 +82,34 @@ def _plan(prefix: str) -> tuple[list[str], list[str]]:
     return tops, level
 
 
-def _read_directory(prefix: str, directory: str) -> tuple[PackageRow, list[str]]:
+def _read_directory(prefix: str, directory: str, listed: Listed) -> tuple[PackageRow, list[str]]:
     """A directory's row, and its subdirectories."""
     path = f"{prefix}/{directory}"
     try:  # Relative to a descriptor, the kernel resolves one name for each path, not all of its parents.
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            listed = os.listdir(descriptor)
-            if directory == _META and _OWN in listed:
-                listed.remove(_OWN)
-            encoded = os.fsencode("\0".join(listed)).split(b"\0") if listed else ()
-            names, packed = statuses_of(descriptor, encoded)
+            identity = identity_of(os.fstat(descriptor))
+            known = listed.get(directory)
+            if known is not None and known[0] == identity:
+                expected = known[1].split(b"\0") if known[1] else []
+                names, packed = statuses_of(descriptor, expected)
+            if known is None or known[0] != identity or len(names) != len(expected):
+                names, packed = statuses_of(descriptor, _names_in(descriptor, directory))
         finally:
             os.close(descriptor)
     except (FileNotFoundError, NotADirectoryError):  # It was removed meanwhile.
-        return (directory, b"", b""), []
+        return (directory, b"", b"", b""), []
     except OSError as error:
         raise OSError(error.errno, error.strerror, path) from error
     below = [_join(directory, os.fsdecode(names[row])) for row in Statuses(packed).directories]
-    return (directory, b"\0".join(names), packed), below
+    return (directory, b"\0".join(names), packed, identity), below
+
+
+def _names_in(descriptor: int, directory: str) -> Sequence[bytes]:
+    names = os.listdir(descriptor)
+    if directory == _META and _OWN in names:
+        names.remove(_OWN)
+    return os.fsencode("\0".join(names)).split(b"\0") if names else ()
 
 
 def _list(prefix: str, directory: str) -> list[os.DirEntry[str]]:
