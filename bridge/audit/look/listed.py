@@ -17,7 +17,7 @@ try:  # Without OpenSSL, which `hashlib` loads for 3 ms in each process.
 except ImportError:
     from hashlib import blake2b
 
-__all__ = ["Listed", "file_name", "identity_of", "keeps_times", "packed", "read_listed"]
+__all__ = ["Listed", "directory_identity", "file_name", "keeps_times", "packed", "read_listed"]
 
 Listed = Mapping[str, tuple[bytes, bytes]]
 """Directory → its identity, and the names in it, parted by NUL."""
@@ -30,7 +30,7 @@ _PARTING = b"//"  # of records: no name has a slash
 _NOTHING: Listed = {}
 
 
-def identity_of(status: os.stat_result) -> bytes:
+def directory_identity(status: os.stat_result) -> bytes:
     """What a directory is now, and when it changed."""
     return b"%d %d %d %d" % (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
 

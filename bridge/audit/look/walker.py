@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 
-from bridge.audit.look.listed import Listed, identity_of
+from bridge.audit.look.listed import Listed, directory_identity
 from bridge.audit.look.statuses import Statuses, statuses_of
 
 try:  # Without OpenSSL, which `hashlib` loads for 3 ms in each process.
@@ -88,13 +88,8 @@ def _read_directory(prefix: str, directory: str, listed: Listed) -> tuple[Packag
     try:  # Relative to a descriptor, the kernel resolves one name for each path, not all of its parents.
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            identity = identity_of(os.fstat(descriptor))
-            known = listed.get(directory)
-            if known is not None and known[0] == identity:
-                expected = known[1].split(b"\0") if known[1] else []
-                names, packed = statuses_of(descriptor, expected)
-            if known is None or known[0] != identity or len(names) != len(expected):
-                names, packed = statuses_of(descriptor, _names_in(descriptor, directory))
+            identity = directory_identity(os.fstat(descriptor))
+            names, packed = _statuses_in(descriptor, directory, identity, listed.get(directory))
         finally:
             os.close(descriptor)
     except (FileNotFoundError, NotADirectoryError):  # It was removed meanwhile.
@@ -103,6 +98,18 @@ def _read_directory(prefix: str, directory: str, listed: Listed) -> tuple[Packag
         raise OSError(error.errno, error.strerror, path) from error
     below = [_join(directory, os.fsdecode(names[row])) for row in Statuses(packed).directories]
     return (directory, b"\0".join(names), packed, identity), below
+
+
+def _statuses_in(
+    descriptor: int, directory: str, identity: bytes, known: tuple[bytes, bytes] | None
+) -> tuple[Sequence[bytes], bytes]:
+    """Return the names in a directory and their statuses; the known names, if it is the same as then."""
+    if known is not None and known[0] == identity:
+        expected = known[1].split(b"\0") if known[1] else []
+        names, packed = statuses_of(descriptor, expected)
+        if len(names) == len(expected):
+            return names, packed
+    return statuses_of(descriptor, _names_in(descriptor, directory))
 
 
 def _names_in(descriptor: int, directory: str) -> Sequence[bytes]:
