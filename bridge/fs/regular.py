@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import stat
+import threading
 import weakref
 from contextlib import suppress
 from pathlib import Path
@@ -35,6 +36,7 @@ _ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _BLOCK = 1 << 20  # bytes read at a time
 _MOST = 256 << 20  # bytes of a file that is read into memory
+_MOST_OPEN = 16  # directories that a process keeps open
 
 
 def open_directory(path: Path, *, root: Path, make: bool = False) -> int:
@@ -151,34 +153,30 @@ def _content(descriptor: int, status: os.stat_result, limit: int, path: Path | s
 
 
 class SmallFiles:
-    """Reads many files `path/DIRECTORY/NAME`, in half of the time of `read_regular`: it keeps `path` open.
+    """Reads many files `path/DIRECTORY/NAME`, in half of the time of `read_regular`: the process keeps `path` open.
 
     Not on Windows, where nobody could remove it meanwhile.
     """
 
     def __init__(self, path: Path, *, root: Path) -> None:
         self._path, self._root = path, root
-        self._opened: _Opened | None = None
 
     def read_regular(self, directory: str, name: str) -> bytes:
         """Return the content of a regular file. Raises as `read_regular`."""
         if not system.RENAMES_IN_USE:
             return read_regular(self._path / directory / name, root=self._root)
-        if self._opened is not None:
-            with suppress(FileNotFoundError):  # It was removed, and made again.
-                return self._opened.read_regular(directory, name)
-        self._opened = _Opened(self._path, self._root)
-        return self._opened.read_regular(directory, name)
+        return _opened(self._path, self._root).read_regular(directory, name)
 
 
 class _Opened:
-    """An open directory, until it is collected. Raises `OSError` as `open_directory`."""
+    """An open directory, until nothing refers to it. Raises `OSError` as `open_directory`."""
 
     def __init__(self, path: Path, root: Path) -> None:
         self._path = path
         self._owners = frozenset({0, effective_user(), os.stat(root).st_uid})
         self._descriptor = open_directory(path, root=root)
         weakref.finalize(self, os.close, self._descriptor)
+        self.identity = _identity(os.fstat(self._descriptor))
 
     def read_regular(self, directory: str, name: str) -> bytes:
         path = f"{self._path}/{directory}/{name}"
@@ -192,6 +190,27 @@ class _Opened:
             return _content(descriptor, status, _MOST, path)
         finally:
             os.close(descriptor)
+
+
+_open: dict[tuple[Path, Path], _Opened] = {}
+_changing = threading.Lock()
+
+
+def _opened(path: Path, root: Path) -> _Opened:
+    """Return the open directory that is at `path` now; the least lately opened one of too many is let go."""
+    known = _open.get((path, root))
+    if known is None or known.identity != _identity(os.stat(path, follow_symlinks=False)):
+        known = _Opened(path, root)
+        with _changing:
+            _open.pop((path, root), None)
+            _open[path, root] = known
+            if len(_open) > _MOST_OPEN:
+                del _open[next(iter(_open))]
+    return known
+
+
+def _identity(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_dev, status.st_ino, status.st_uid
 
 
 def read_content(path: Path, *, limit: int | None = None) -> bytes:

@@ -22,7 +22,8 @@ __all__ = ["Listed", "directory_identity", "file_name", "keeps_times", "packed",
 Listed = Mapping[str, tuple[bytes, bytes]]
 """Directory → its identity, and the names in it, parted by NUL."""
 
-_FILE_SYSTEMS = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs", "tmpfs", "overlay"})
+# Not overlay: a directory shows the times of its upper layer alone, and lower ones may change while it is unmounted.
+_FILE_SYSTEMS = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs", "tmpfs"})
 _DIGEST = 32  # bytes of a hash before it
 _MOST = 64 << 20  # bytes of what is kept
 _SETTLED = 2_000_000_000  # ns
@@ -62,6 +63,8 @@ def read_listed(folder: str, prefix: str) -> Listed:
     None of a file that is damaged, or that somebody else could have written.
     """
     try:
+        if not keeps_times(prefix):
+            return _NOTHING
         above = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -99,11 +102,18 @@ def _content(descriptor: int, size: int) -> bytes:
 
 def keeps_times(prefix: str) -> bool:
     """Whether a prefix is on a file system that changes a directory's times with its names. Raises `OSError`."""
-    device = os.stat(prefix).st_dev
-    wanted = f"{os.major(device)}:{os.minor(device)}"
+    path = f"{os.path.realpath(prefix)}/"
+    mounted, kind = "", ""
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
         for line in lines:
             of_mount, _, of_source = line.partition(" - ")
-            if of_mount.split()[2] == wanted:
-                return of_source.split()[0] in _FILE_SYSTEMS
-    return False
+            place = _unescaped(of_mount.split()[4])
+            if len(place) >= len(mounted) and path.startswith(f"{place.rstrip('/')}/"):
+                mounted, kind = place, of_source.split()[0]  # the last one hides those below it
+    return kind in _FILE_SYSTEMS
+
+
+def _unescaped(place: str) -> str:
+    """A path of mountinfo, where white space and backslashes are octal."""
+    parts = place.split("\\")
+    return parts[0] + "".join(chr(int(part[:3], 8)) + part[3:] for part in parts[1:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
@@ -160,10 +161,28 @@ def test_only_a_file_of_this_account_is_read(tmp_path: Path) -> None:
         assert read_listed(str(cache), str(root)) == {}
 
 
+@pytest.mark.skipif(not Path("/proc/self/mountinfo").exists(), reason="only Linux tells its file systems there")
 def test_file_systems_whose_directories_have_no_true_times_are_left_out() -> None:
-    if not Path("/proc/self/mountinfo").exists():
-        pytest.skip("only Linux tells its file systems there")
     assert not keeps_times("/proc")
+    assert not keeps_times("/proc/self/fd")
+
+
+@pytest.mark.parametrize(("prefix", "is_kept"), [
+    ("/", True), ("/home/env", True), ("/data/env", False), ("/data", False), ("/database", True),
+    ("/data/fast disk/env", True), ("/data/fast", False), ("/layers/env", False), ("/over", False),
+])  # fmt: skip
+def test_the_last_mount_above_a_prefix_counts(prefix: str, is_kept: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = """\
+22 1 253:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
+23 22 0:40 / /data rw - fuse.sshfs host: rw
+24 23 253:1 / /data/fast\\040disk rw - xfs /dev/vdb rw
+25 22 0:41 / /layers rw master:1 shared:2 - overlay overlay rw
+26 22 253:2 / /over rw - ext4 /dev/vdc rw
+27 26 0:42 / /over rw - fuse x rw
+"""
+    monkeypatch.setattr("builtins.open", lambda *_, **__: io.StringIO(lines))
+    monkeypatch.setattr(os.path, "realpath", lambda path: path)
+    assert keeps_times(prefix) is is_kept
 
 
 def test_the_command_lists_again_what_changed(tmp_path: Path) -> None:
