@@ -163,9 +163,10 @@ class SmallFiles:
 
     def read_regular(self, directory: str, name: str) -> bytes:
         """Return the content of a regular file. Raises as `read_regular`."""
-        if not system.RENAMES_IN_USE:
-            return read_regular(self._path / directory / name, root=self._root)
-        return _opened(self._path, self._root).read_regular(directory, name)
+        if system.RENAMES_IN_USE:
+            with suppress(PermissionError):  # The owner of the root may be another one now.
+                return _opened(self._path, self._root).read_regular(directory, name)
+        return read_regular(self._path / directory / name, root=self._root)
 
 
 class _Opened:
