@@ -90,7 +90,7 @@ class ReportCache:
         prefix = str(self._prefix)
         with suppress(OSError):
             if keeps_times(prefix):
-                names = packed(self._walk.tree.listed(), prefix, self._walk.started)
+                names = packed(self._walk.tree.listed(), prefix, lambda time: is_settled(time, self._walk.started))
                 publish_file(self._path.with_name(file_name(prefix)), [names], root=self._root)
 
     def _read(self) -> Mapping[str, object] | None:

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 try:  # Without OpenSSL, which `hashlib` loads for 3 ms in each process.
     from _blake2 import blake2b
 except ImportError:
     from hashlib import blake2b
 
-__all__ = ["Listed", "directory_identity", "file_name", "keeps_times", "packed", "read_listed"]
+__all__ = ["Listed", "blake2b", "directory_identity", "file_name", "keeps_times", "packed", "read_listed"]
 
 Listed = Mapping[str, tuple[bytes, bytes]]
 """Directory → its identity, and the names in it, parted by NUL."""
@@ -26,7 +26,6 @@ Listed = Mapping[str, tuple[bytes, bytes]]
 _FILE_SYSTEMS = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs", "tmpfs"})
 _DIGEST = 32  # bytes of a hash before it
 _MOST = 64 << 20  # bytes of what is kept
-_SETTLED = 2_000_000_000  # ns
 _PARTING = b"//"  # of records: no name has a slash
 _NOTHING: Listed = {}
 
@@ -41,17 +40,17 @@ def file_name(prefix: str) -> str:
     return f"{blake2b(os.fsencode(os.path.realpath(prefix)), digest_size=16).hexdigest()}.listed"
 
 
-def packed(rows: Iterable[tuple[str, bytes, bytes]], prefix: str, started: int) -> bytes:
+def packed(rows: Iterable[tuple[str, bytes, bytes]], prefix: str, is_settled: Callable[[int], bool]) -> bytes:
     """What `read_listed` reads.
 
-    :param rows: directories, the names in them, parted by NUL, and their identities. `started`: of the walk that listed
-        them, in ns since the epoch.
+    :param rows: directories, the names in them, parted by NUL, and their identities. `is_settled`: whether a time (ns)
+        leaves no doubt about what was listed (`bridge.fs.unchanged`).
     """
     device = b"%d" % os.stat(prefix).st_dev
     records = []
     for directory, names, identity in rows:
         parts = identity.split()
-        if parts and parts[0] == device and max(map(int, parts[2:])) <= started - _SETTLED:
+        if parts and parts[0] == device and is_settled(max(map(int, parts[2:]))):
             records.append(b"%b\0%b\0%b" % (os.fsencode(directory), identity, names))
     body = _PARTING.join(records)
     return blake2b(body, digest_size=_DIGEST).digest() + body

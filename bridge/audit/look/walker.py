@@ -8,13 +8,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 
-from bridge.audit.look.listed import Listed, directory_identity
+from bridge.audit.look.listed import Listed, blake2b, directory_identity
 from bridge.audit.look.statuses import Statuses, statuses_of
-
-try:  # Without OpenSSL, which `hashlib` loads for 3 ms in each process.
-    from _blake2 import blake2b
-except ImportError:
-    from hashlib import blake2b
 
 __all__ = ["Group", "PackageRow", "Reader", "digest_of", "identity_of_records"]
 
